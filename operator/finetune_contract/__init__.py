@@ -1,0 +1,1 @@
+"""What the operator and its images agree on. Standard library and pydantic only, so that both worlds can import it."""

@@ -1,0 +1,81 @@
+"""The result of a stage: posted at its end, written to the run's directory, and shortened into the termination message."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from finetune_contract.base import ContractModel
+from finetune_contract.config import OsftValues, TrainingValues
+from finetune_contract.progress import LossPoint, Metric
+from finetune_contract.reasons import Reason
+
+SCHEMA_VERSION = 1
+RESULT_LIMIT = 32 * 1024
+"""Most bytes of a posted result."""
+TERMINATION_LIMIT = 4096
+"""Most bytes of a termination message: the kubelet cuts there."""
+
+
+class ModelArtifact(ContractModel):
+    """The final model, proven to load."""
+
+    path: str
+    """Inside the workspace claim, relative to its root."""
+    digest: str
+    """`sha256:` over names and contents of the model's files."""
+    kind: Literal["Full", "Adapter", "Merged"] = "Full"
+    parameters: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class StageResult(ContractModel):
+    """How a stage ended. Replay-safe: the same result may be posted any number of times."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    stage: Literal["Train"] = "Train"
+    attempt: Annotated[int, Field(ge=1)]
+    run_id: str
+    rank: Annotated[int, Field(ge=0)] = 0
+    outcome: Literal["Succeeded", "Failed", "Interrupted"]
+    """Interrupted: stopped by a signal with a checkpoint behind it; never a success, never the job's fault."""
+    reason: Reason
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """What happened and what to do about it, one or two sentences."""
+    exit_code: int
+    steps_done: Annotated[int, Field(ge=0)] = 0
+    steps_planned: Annotated[int, Field(ge=0)] = 0
+    started: datetime
+    finished: datetime
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
+    loss_history: Annotated[tuple[LossPoint, ...], Field(max_length=100)] = ()
+    model: ModelArtifact | None = None
+    training: TrainingValues | None = None
+    """The values used, as read back from the engine's own arguments."""
+    osft: OsftValues | None = None
+    engine: Annotated[dict[str, str], Field(max_length=16)] = {}
+    """Versions: {"training-hub": "0.11.2", "torch": …}."""
+
+    @property
+    def complete(self) -> bool:
+        """Every planned step was done and the model was proven to load. Nothing else is a success."""
+        return (
+            self.outcome == "Succeeded"
+            and self.steps_planned > 0
+            and self.steps_done == self.steps_planned
+            and self.model is not None
+        )
+
+
+def termination_message(result: StageResult) -> str:
+    """The result as at most TERMINATION_LIMIT bytes of JSON: what is long goes first (history, then metrics, then text)."""
+    for cut in (
+        result,
+        result.model_copy(update={"loss_history": result.loss_history[-1:]}),
+        result.model_copy(update={"loss_history": (), "metrics": (), "engine": {}}),
+        result.model_copy(update={"loss_history": (), "metrics": (), "engine": {}, "message": result.message[:256]}),
+    ):
+        text = cut.to_json()
+        if len(text.encode()) <= TERMINATION_LIMIT:
+            return text
+    raise ValueError(f"a result without history, metrics and text still has {len(text.encode())} bytes")

@@ -1,0 +1,1 @@
+"""Reconciles FineTuneJob objects into Kubeflow Trainer TrainJobs."""

@@ -1,0 +1,1 @@
+"""The FineTuneJob API: models, and the custom resource definition made from them. Pure."""

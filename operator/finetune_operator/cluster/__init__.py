@@ -1,0 +1,1 @@
+"""Writing to, and single reads from, the Kubernetes API."""

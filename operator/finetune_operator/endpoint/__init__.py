@@ -1,0 +1,1 @@
+"""The HTTPS endpoint that running stages post progress and results to."""
