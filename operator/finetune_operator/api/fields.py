@@ -1,27 +1,45 @@
 """Field types of the API: each rule is CEL with a message that names the field and the remedy.
 
-The API server fills in the field's path itself; messages name the field nevertheless, because tools show the message alone.
-The same rules hold in Python (`AfterValidator`), so a model built by hand obeys them too.
+The API server fills in the field's path itself; messages name the field nevertheless: some tools show the message alone.
+The API server is the one judge of a spec: in Python the models carry types and lower bounds only.
 """
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Json = dict[str, Any]
 
+INT_OR_STRING = "x-kubernetes-int-or-string"
+BOUNDS_BY_CEL = "x-bounds-by-cel"
+"""Marks a number whose bounds the schema leaves to CEL, so that the user reads the rule's message."""
+
 
 class ApiModel(BaseModel):
-    """Frozen, camelCase in JSON. Unknown keys are ignored here: the API server prunes or refuses them before we see them,
-    and an object written under a newer definition must stay readable."""
+    """Frozen, camelCase in JSON.
 
-    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
+    Unknown keys are ignored here: the API server prunes or refuses them before we see them, and an object written under a
+    newer definition must stay readable.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
 
 
-def rule(cel: str, message: str) -> Json:
-    """One CEL validation."""
-    return {"rule": cel, "message": message}
+def rule(cel: str, message: str, *, at: str | None = None) -> Json:
+    """One CEL validation.
+
+    With `at` (a JSON path such as `.osft`) the error stands at that field, as Forbidden: without the value of the whole
+    object in the text.
+    """
+    placed = {"fieldPath": at, "reason": "FieldValueForbidden"} if at else {}
+    return {"rule": cel, "message": message, **placed}
 
 
 def rules(*validations: Json) -> Json:
@@ -29,20 +47,28 @@ def rules(*validations: Json) -> Json:
     return {"x-kubernetes-validations": list(validations)}
 
 
+INT32_MAX = 2**31 - 1
+
+
 def at_least(field: str, minimum: int, remedy: str) -> Any:
-    """int64 with a lower bound, checked by CEL so that the message carries the remedy."""
+    """Whole number with a lower bound, checked by CEL so that the message carries the remedy; int32 as Kubernetes' counts."""
     return Field(
         ge=minimum,
         json_schema_extra={
             "format": "int64",
-            "x-bounds-by-cel": True,
-            **rules(rule(f"self >= {minimum}", f"`{field}` must be at least {minimum}: {remedy}")),
+            BOUNDS_BY_CEL: True,
+            **rules(
+                rule(
+                    f"self >= {minimum} && self <= {INT32_MAX}",
+                    f"`{field}` must be a whole number of at least {minimum}: {remedy}",
+                )
+            ),
         },
     )
 
 
-DECIMAL = r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$"
-"""A non-negative decimal number as text."""
+DECIMAL = "^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,2})?$"
+"""A non-negative decimal number as text. Two digits of exponent keep it finite: CEL's `double()` can't fail."""
 
 
 def decimal(field: str, remedy: str, *, low: str = "0", high: str | None = None) -> Any:
@@ -53,39 +79,48 @@ def decimal(field: str, remedy: str, *, low: str = "0", high: str | None = None)
         max_length=32,
         json_schema_extra=rules(
             rule(
-                f"self.matches('{DECIMAL.replace(chr(92), chr(92) * 2)}') && {in_range}",
+                f"self.matches('{DECIMAL}') && {in_range}",
                 f"`{field}` must be a decimal number in quotes, {text}: {remedy}",
             )
         ),
     )
 
 
-def name_of(field: str, kind: str) -> Any:
-    """Name of another object in the same namespace (RFC 1123 subdomain)."""
+def name_of(field: str, kind: str, where: str = "in the same namespace") -> Any:
+    """Name of another object (RFC 1123 subdomain)."""
     return Field(
         max_length=253,
         json_schema_extra=rules(
             rule(
                 "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
-                f"`{field}` must be the name of a {kind} in the same namespace: lower-case letters, digits, `-` and `.`",
+                f"`{field}` must be the name of a {kind} {where}: lower-case letters, digits, `-` and `.`",
             )
         ),
     )
 
 
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$"
+def _whole_number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+AsText = BeforeValidator(_whole_number_as_text)
+"""`cpu: 4` is as good as `cpu: "4"`, as everywhere in Kubernetes."""
 
 
 def quantity(field: str, example: str) -> Any:
-    """Kubernetes quantity, positive."""
+    """Kubernetes quantity, positive; an unquoted whole number is one. Goes with `AsText`."""
     return Field(
         max_length=32,
-        json_schema_extra=rules(
-            rule(
-                "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
-                f'`{field}` must be a positive Kubernetes quantity, for example "{example}"',
-            )
-        ),
+        json_schema_extra={
+            INT_OR_STRING: True,
+            **rules(
+                rule(
+                    "type(self) == int ? int(self) > 0 : "
+                    "(isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0')))",
+                    f'`{field}` must be a positive Kubernetes quantity, for example "{example}"',
+                )
+            ),
+        },
     )
 
 

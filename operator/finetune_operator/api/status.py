@@ -37,7 +37,7 @@ class ResolvedOsft(ApiModel):
 class Resolved(ApiModel):
     """Every hyperparameter as used, so that nobody has to guess."""
 
-    backend: Word
+    backend: Literal["InstructLabTraining", "MiniTrainer"]
     effective_batch_size: Int
     max_tokens_per_gpu: Annotated[Int, Field(alias="maxTokensPerGPU")]
     max_seq_len: Int
@@ -57,6 +57,8 @@ class Progress(ApiModel):
     epoch: Decimal | None = None
     percentage: Int = 0
     estimated_remaining_seconds: Int | None = None
+    summary: Annotated[str | None, Field(max_length=16)] = None
+    """`percentage` for people: `42%`."""
     remaining: Annotated[str | None, Field(max_length=16)] = None
     """`estimatedRemainingSeconds` for people: `1m20s`."""
     tokens_per_second: Decimal | None = None

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from finetune_operator.api.fields import (
     ApiModel,
+    AsText,
+    Json,
     SecretName,
     at_least,
     decimal,
@@ -46,7 +48,8 @@ class Model(ApiModel):
             json_schema_extra=rules(
                 rule(
                     f"self.matches('{_MODEL_SOURCE}') && !self.contains('..')",
-                    "`spec.model.source` must be hf://<owner>/<name>, pvc://<claim>/<path> or file:///<path in the image>",
+                    "`spec.model.source` must be hf://<owner>/<name>, pvc://<claim>/<path> or file:///<path in the image>, "
+                    "without `..`",
                 )
             ),
         ),
@@ -59,7 +62,7 @@ class Model(ApiModel):
             json_schema_extra=rules(
                 rule(
                     "self.matches('^[A-Za-z0-9][-A-Za-z0-9._/]*$') && !self.contains('..')",
-                    "`spec.model.revision` must be a branch, tag or commit, for example a 40-digit commit hash",
+                    "`spec.model.revision` must be a branch, tag or commit without `..`, for example a 40-digit hash",
                 )
             ),
         ),
@@ -79,7 +82,8 @@ class DataSplit(ApiModel):
             json_schema_extra=rules(
                 rule(
                     f"self.matches('{_DATA_SOURCE}') && !self.contains('..')",
-                    "`spec.dataset.train.source` must be pvc://<claim>/<path to a .jsonl file> or file:///<path in the image>",
+                    "`spec.dataset.train.source` must be pvc://<claim>/<path of a .jsonl file> or "
+                    "file:///<path in the image>, without `..`",
                 )
             ),
         ),
@@ -104,7 +108,9 @@ class Training(ApiModel):
     max_tokens_per_gpu: Annotated[
         int | None,
         Field(alias="maxTokensPerGPU"),
-        at_least("spec.training.maxTokensPerGPU", 1, "halve it when memory runs out; the effective batch stays the same"),
+        at_least(
+            "spec.training.maxTokensPerGPU", 1, "halve it when memory runs out; the effective batch stays the same"
+        ),
     ] = None
     """Tokens per process in one micro-batch: the memory knob."""
     max_seq_len: Annotated[
@@ -121,7 +127,9 @@ class Training(ApiModel):
         int | None, at_least("spec.training.warmupSteps", 0, "optimizer steps until the peak learning rate")
     ] = None
     """Optimizer steps of linear warm-up."""
-    seed: Annotated[int | None, at_least("spec.training.seed", 0, "the same seed gives the same order of samples")] = None
+    seed: Annotated[int | None, at_least("spec.training.seed", 0, "the same seed gives the same order of samples")] = (
+        None
+    )
     """Seed of the order of samples and of dropout."""
 
 
@@ -130,7 +138,9 @@ class Osft(ApiModel):
 
     unfreeze_rank_ratio: Annotated[
         str | None,
-        decimal("spec.osft.unfreezeRankRatio", 'the share of each matrix that may change, for example "0.25"', high="1"),
+        decimal(
+            "spec.osft.unfreezeRankRatio", 'the share of each matrix that may change, for example "0.25"', high="1"
+        ),
     ] = None
     """Share of each matrix's rank that may change, quoted: `"0.25"`. Smaller keeps more of what the model knows."""
     target_patterns: Annotated[
@@ -154,15 +164,15 @@ class Resources(ApiModel):
             json_schema_extra=rules(
                 rule(
                     "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$')",
-                    "`spec.resources.gpuResourceName` must be an extended resource such as nvidia.com/gpu or amd.com/gpu",
+                    "`spec.resources.gpuResourceName` must be an extended resource, for example nvidia.com/gpu",
                 )
             ),
         ),
     ] = "nvidia.com/gpu"
     """Extended resource that counts the accelerators."""
-    cpu: Annotated[str | None, quantity("spec.resources.cpu", "4")] = None
+    cpu: Annotated[str | None, AsText, quantity("spec.resources.cpu", "4")] = None
     """CPU per pod: request and limit."""
-    memory: Annotated[str | None, quantity("spec.resources.memory", "64Gi")] = None
+    memory: Annotated[str | None, AsText, quantity("spec.resources.memory", "64Gi")] = None
     """Memory per pod: request and limit."""
 
 
@@ -171,9 +181,11 @@ class Storage(ApiModel):
 
     claim_name: Annotated[str | None, name_of("spec.storage.claimName", "PersistentVolumeClaim")] = None
     """An existing claim. Left out: a claim `<name>-workspace` is made."""
-    size: Annotated[str | None, quantity("spec.storage.size", "50Gi")] = None
+    size: Annotated[str | None, AsText, quantity("spec.storage.size", "50Gi")] = None
     """Size of the claim to make; 20Gi where left out."""
-    storage_class_name: Annotated[str | None, name_of("spec.storage.storageClassName", "StorageClass")] = None
+    storage_class_name: Annotated[
+        str | None, name_of("spec.storage.storageClassName", "StorageClass", "of the cluster")
+    ] = None
     """Class of the claim to make; the cluster's default where left out."""
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
     """Several nodes need ReadWriteMany."""
@@ -193,7 +205,7 @@ class Retry(ApiModel):
 class RuntimeRef(ApiModel):
     """A ClusterTrainingRuntime that the operator's settings allow."""
 
-    name: Annotated[str, name_of("spec.runtimeRef.name", "ClusterTrainingRuntime")]
+    name: Annotated[str, name_of("spec.runtimeRef.name", "ClusterTrainingRuntime", "of the cluster")]
 
 
 class FineTuneJobSpec(ApiModel):
@@ -219,17 +231,53 @@ class FineTuneJobSpec(ApiModel):
     """Another runtime than the chart's own."""
 
 
+RUN_DEFINING = ("algorithm", "model", "dataset", "training", "osft", "resources", "storage", "runtimeRef")
+"""What a run is made of can't change under it. `retry` may."""
+
+
+def _immutable(field: str) -> Json:
+    """`field` of spec keeps its value, or its absence."""
+    return rule(
+        f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        f"`spec.{field}` defines the run and can't change: create another FineTuneJob",
+        at=f".{field}",
+    )
+
+
 SPEC_RULES = (
-    rule("self.algorithm == 'OSFT' || !has(self.osft)", "`spec.osft` only goes with algorithm OSFT: remove it, or set `spec.algorithm: OSFT`"),
-    rule("!has(self.model.revision) || self.model.source.startsWith('hf://')", "`spec.model.revision` only goes with an hf:// source: remove it"),
-    rule("!has(self.model.secretRef) || self.model.source.startsWith('hf://')", "`spec.model.secretRef` only goes with an hf:// source: remove it"),
-    rule("!has(self.storage.claimName) || (!has(self.storage.size) && !has(self.storage.storageClassName))", "`spec.storage.claimName` names an existing claim: remove `size` and `storageClassName`"),
-    rule("self.resources.numNodes == 1 || has(self.storage.claimName) || self.storage.accessMode == 'ReadWriteMany'", "`spec.resources.numNodes` above 1 needs a workspace that several nodes can mount: set `spec.storage.accessMode: ReadWriteMany`"),
-    *(rule(f"has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})", f"`spec.{f}` defines the run and can't change: create another FineTuneJob") for f in ("algorithm", "model", "dataset", "training", "osft", "resources", "storage", "runtimeRef")),
+    rule(
+        "self.algorithm == 'OSFT' || !has(self.osft)",
+        "`spec.osft` only goes with algorithm OSFT: remove it, or set `spec.algorithm: OSFT`",
+        at=".osft",
+    ),
+    rule(
+        "!has(self.model.revision) || self.model.source.startsWith('hf://')",
+        "`spec.model.revision` only goes with an hf:// source: remove it",
+        at=".model.revision",
+    ),
+    rule(
+        "!has(self.model.secretRef) || self.model.source.startsWith('hf://')",
+        "`spec.model.secretRef` only goes with an hf:// source: remove it",
+        at=".model.secretRef",
+    ),
+    rule(
+        "!has(self.storage.claimName) || (!has(self.storage.size) && !has(self.storage.storageClassName))",
+        "`spec.storage.claimName` names an existing claim: remove `size` and `storageClassName`",
+        at=".storage.claimName",
+    ),
+    rule(
+        "self.resources.numNodes == 1 || has(self.storage.claimName) || self.storage.accessMode == 'ReadWriteMany'",
+        "`spec.resources.numNodes` above 1 needs a workspace that several nodes can mount: "
+        "set `spec.storage.accessMode: ReadWriteMany`",
+        at=".resources.numNodes",
+    ),
+    *map(_immutable, RUN_DEFINING),
 )
-"""Rules across fields, and immutability of what defines the run (`retry` may change)."""
+"""Rules across fields, and immutability of what defines the run."""
 
 NAME_RULE = rule(
     "self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "`metadata.name` must be at most 40 characters of lower-case letters, digits and `-`, start with a letter and not end with `-`: pods and services are named after it",
+    "`metadata.name` must be at most 40 characters of lower-case letters, digits and `-`, "
+    "start with a letter and not end with `-`: pods and services are named after it",
+    at=".metadata.name",
 )
