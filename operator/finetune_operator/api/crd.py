@@ -1,8 +1,8 @@
 """The CustomResourceDefinition, made from the models.
 
 `python -m finetune_operator.api.crd --write` writes it for cluster and chart; `--check` fails when the committed one
-differs. Pydantic speaks JSON Schema 2020-12, the API server a structural subset of OpenAPI 3.0. What that subset can't express
-raises `TypeError` with the field's path; nothing is guessed or left out silently.
+differs. Pydantic speaks JSON Schema 2020-12, the API server a structural subset of OpenAPI 3.0. What that subset can't
+express raises `TypeError` with the field's path; nothing is guessed or left out silently.
 """
 
 import argparse
@@ -24,7 +24,9 @@ from finetune_operator.api.v1alpha1 import (
     FineTuneJobSpec,
 )
 
-DESCRIPTION = "FineTuneJob trains a language model on your data with Kubeflow Trainer and reports progress and loss in its status."
+DESCRIPTION = (
+    "FineTuneJob trains a language model on your data with Kubeflow Trainer and reports progress and loss in status."
+)
 
 DROPPED = frozenset({"title", "$defs", BOUNDS_BY_CEL})
 EXPRESSIBLE = frozenset(

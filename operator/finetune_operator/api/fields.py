@@ -1,6 +1,6 @@
 """Field types of the API: each rule is CEL with a message that names the field and the remedy.
 
-The API server fills in the field's path itself; messages name the field nevertheless: some tools show the message alone.
+The API server fills in the field's path itself; messages name the field too: some tools show the message alone.
 The API server is the one judge of a spec: in Python the models carry types and lower bounds only.
 """
 
@@ -19,8 +19,8 @@ BOUNDS_BY_CEL = "x-bounds-by-cel"
 class ApiModel(BaseModel):
     """Frozen, camelCase in JSON.
 
-    Unknown keys are ignored here: the API server prunes or refuses them before we see them, and an object written under a
-    newer definition must stay readable.
+    Unknown keys are ignored here: the API server prunes or refuses them before we see them, and an object written under
+    a newer definition must stay readable.
     """
 
     model_config = ConfigDict(
@@ -51,7 +51,7 @@ INT32_MAX = 2**31 - 1
 
 
 def at_least(field: str, minimum: int, remedy: str) -> Any:
-    """Whole number with a lower bound, checked by CEL so that the message carries the remedy; int32 as Kubernetes' counts."""
+    """Whole number with a lower bound, checked by CEL so that the message carries the remedy; int32 as other counts."""
     return Field(
         ge=minimum,
         json_schema_extra={

@@ -48,8 +48,8 @@ class Model(ApiModel):
             json_schema_extra=rules(
                 rule(
                     f"self.matches('{_MODEL_SOURCE}') && !self.contains('..')",
-                    "`spec.model.source` must be hf://<owner>/<name>, pvc://<claim>/<path> or file:///<path in the image>, "
-                    "without `..`",
+                    "`spec.model.source` must be hf://<owner>/<name>, pvc://<claim>/<path> or "
+                    "file:///<path in the image>, without `..`",
                 )
             ),
         ),
