@@ -4,8 +4,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 ROOT=$(cd "$HERE/../.." && pwd)
 CACHE=$FINETUNE_CACHE
-STATE=$CACHE/$CLUSTER # of this cluster: kubeconfig, provider, logs
-LOG=${LOG:-$STATE/log} # the noise of what runs below; scripts called by scripts share it
+STATE=$CACHE/$CLUSTER         # of this cluster: kubeconfig, provider
+LOG=$CACHE/log/$CLUSTER       # the noise of what runs below
 
 export STARTED=${STARTED:-$(date +%s%N)} # one clock for a script and all it calls
 say() { printf '%7.1fs  %s\n' "$((($(date +%s%N) - STARTED) / 100000000))e-1" "$*" >&2; }
@@ -16,7 +16,7 @@ digest() { cat "$@" | sha256sum | cut -c1-12; }
 quietly() {
   local what=$1 log pid from=$SECONDS; shift
   mkdir -p "$LOG"; log=$LOG/${what//[^a-zA-Z0-9]/-}.log
-  "$@" >"$log" 2>&1 & pid=$!
+  "$@" <&0 >"$log" 2>&1 & pid=$! # <&0: bash gives a background command /dev/null otherwise
   while kill -0 "$pid" 2>/dev/null; do
     sleep .2
     if ((SECONDS - from >= 15)); then from=$((SECONDS)); say "  ... $what: $(tail -n 1 "$log" | tr -d "\r" | cut -c1-100)"; fi
@@ -44,3 +44,8 @@ apt_install() { # what is missing of these Debian packages
 
 module_dir() { (cd "$HERE/tools/$1" && go mod download "$2" && go list -m -f '{{.Dir}}' "$2"); } # SET MODULE: where its source is
 module_version() { sed -n "s#^.*$2 v\([^ ]*\).*#\1#p" "$HERE/tools/$1/go.mod" | head -1; }       # SET MODULE
+
+# JobSet and Trainer: one place for their versions, whatever the provider.
+JOBSET_VERSION=$(module_version kubeflow sigs.k8s.io/jobset) TRAINER_VERSION=$(module_version kubeflow github.com/kubeflow/trainer/v2)
+export JOBSET_IMAGE=registry.k8s.io/jobset/jobset:v$JOBSET_VERSION
+export TRAINER_IMAGE=ghcr.io/kubeflow/trainer/trainer-controller-manager:v$TRAINER_VERSION
