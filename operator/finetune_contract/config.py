@@ -1,4 +1,6 @@
-"""`config.json`: everything a stage needs to know, resolved. Secrets never pass here: they arrive as environment variables."""
+"""`config.json`: everything a stage needs to know, resolved. Secrets never pass here: they arrive as environment
+variables.
+"""
 
 from typing import Annotated, Literal
 
@@ -6,7 +8,7 @@ from pydantic import Field
 
 from finetune_contract.base import ContractModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 Algorithm = Literal["SFT", "OSFT"]
 Backend = Literal["InstructLabTraining", "MiniTrainer"]
@@ -23,7 +25,8 @@ class JobRef(ContractModel):
 
 class ModelSource(ContractModel):
     """The base model. `uri` is what the user wrote; `path` is set when the operator has mounted it (`pvc://`, `file://`),
-    and unset when the trainer has to fetch it (`hf://`)."""
+    and unset when the trainer has to fetch it (`hf://`).
+    """
 
     uri: str
     path: str | None = None
@@ -57,7 +60,8 @@ class OsftValues(ContractModel):
 
     unfreeze_rank_ratio: Annotated[float, Field(gt=0, le=1)]
     target_patterns: tuple[str, ...] = ()
-    """Parameter-name patterns; empty: every linear projection of attention and MLP (decided by the trainer from the model,
+    """Parameter-name patterns; empty: every linear projection of attention and MLP (decided by the trainer from the
+    model,
     never from its path as the engine would)."""
 
 

@@ -1,6 +1,7 @@
 """Progress as posted by a running stage.
 
-`trainerStatus` is the shape of Kubeflow Trainer's KEP-2779, so the same value can be posted to Trainer's own status server:
+`trainerStatus` is the shape of Kubeflow Trainer's KEP-2779, so the same value can be posted to Trainer's own status
+server:
 https://github.com/kubeflow/trainer/tree/master/docs/proposals/2779-trainjob-progress
 """
 

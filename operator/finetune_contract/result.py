@@ -1,4 +1,6 @@
-"""The result of a stage: posted at its end, written to the run's directory, and shortened into the termination message."""
+"""The result of a stage: posted at its end, written to the run's directory, and shortened into the termination
+message.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,7 +12,7 @@ from finetune_contract.config import OsftValues, TrainingValues
 from finetune_contract.progress import LossPoint, Metric
 from finetune_contract.reasons import Reason
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 RESULT_LIMIT = 32 * 1024
 """Most bytes of a posted result."""
 TERMINATION_LIMIT = 4096
@@ -53,7 +55,7 @@ class StageResult(ContractModel):
     training: TrainingValues | None = None
     """The values used, as read back from the engine's own arguments."""
     osft: OsftValues | None = None
-    engine: Annotated[dict[str, str], Field(max_length=16)] = {}
+    engine: Annotated[dict[str, str], Field(max_length=16, default_factory=dict)]
     """Versions: {"training-hub": "0.11.2", "torch": …}."""
 
     @property
@@ -68,7 +70,9 @@ class StageResult(ContractModel):
 
 
 def termination_message(result: StageResult) -> str:
-    """The result as at most TERMINATION_LIMIT bytes of JSON: what is long goes first (history, then metrics, then text)."""
+    """The result as at most TERMINATION_LIMIT bytes of JSON: what is long goes first (history, then metrics, then
+    text).
+    """
     for cut in (
         result,
         result.model_copy(update={"loss_history": result.loss_history[-1:]}),

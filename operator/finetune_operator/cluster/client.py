@@ -1,10 +1,10 @@
 """Raw calls on one shared asynchronous session.
 
-The client library does configuration, TLS and token rotation; bodies stay plain dictionaries, because its typed models cost
+The client library does configuration, TLS and token rotation; bodies stay plain dictionaries, because its typed
+models cost
 three times the CPU per call.
 """
 
-import asyncio
 import json
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -70,7 +70,12 @@ class Api:
 
     async def delete(self, path: str, uid: str) -> None:
         """Delete in the background, and only the object with this uid."""
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        body = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
         await self._call("DELETE", path, body=body)
 
     async def _call(
@@ -93,7 +98,7 @@ class Api:
         try:
             response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
             data = await response.read()
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unavailable(0, "Unreachable", f"{method} {path}: {error!r}") from error
         try:
             parsed: Any = json.loads(data)

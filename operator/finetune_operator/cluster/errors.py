@@ -32,7 +32,9 @@ class Conflict(ApiError):
 
 
 class Refused(ApiError):
-    """400, 403 or 422: validation, admission, quota or RBAC. The same call will be refused again until something else changes."""
+    """400, 403 or 422: validation, admission, quota or RBAC. The same call will be refused again until something
+    else changes.
+    """
 
 
 class Unavailable(ApiError):

@@ -1,8 +1,8 @@
 """From a bearer token to its sender: a pod that belongs to the one FineTuneJob the token is for.
 
 Nothing the sender says is believed. The API server vouches for the token, its audience (this job) and the pod it is
-bound to; then the chain of controllers is walked up, pod, Job, JobSet, TrainJob, FineTuneJob, each compared by uid. Labels
-prove nothing: anybody who can make a pod can set them.
+bound to; then the chain of controllers is walked up, pod, Job, JobSet, TrainJob, FineTuneJob, each compared by uid.
+Labels prove nothing: anybody who can make a pod can set them.
 """
 
 import asyncio

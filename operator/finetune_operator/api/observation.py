@@ -1,0 +1,95 @@
+"""Everything a decision rests on, as values. Pure: filled by `observe`, read by `policy` and `status`."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from finetune_contract.progress import ProgressReport
+from finetune_contract.result import StageResult
+
+
+@dataclass(frozen=True)
+class TrainJobView:
+    """What is kept of a TrainJob."""
+
+    name: str
+    uid: str
+    namespace: str
+    job_uid: str
+    attempt: int
+    deleting: bool = False
+    complete: bool = False
+    failed_reason: str | None = None
+    failed_message: str = ""
+    suspended: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Trainer has said its last word."""
+        return self.complete or self.failed_reason is not None
+
+
+@dataclass(frozen=True)
+class PodView:
+    """What is kept of a training pod."""
+
+    name: str
+    uid: str
+    namespace: str
+    job_uid: str
+    attempt: int
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    unschedulable: str = ""
+    """The scheduler's words while no node fits."""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    image: str = ""
+    exit_code: int | None = None
+    terminated_reason: str = ""
+    termination_message: str = ""
+    deleting: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Its container runs."""
+        return self.phase == "Running" and self.exit_code is None
+
+
+class Missing(StrEnum):
+    """What the job needs and does not have yet; also the reason of `Stalled`."""
+
+    CLAIM = "ClaimNotFound"
+    RUNTIME = "RuntimeNotFound"
+    RUNTIME_NOT_ALLOWED = "RuntimeNotAllowed"
+    TRAINER = "TrainerNotInstalled"
+    NAME = "NameConflict"
+    REFUSED = "TrainJobRefused"
+    SECRET = "SecretNotFound"  # noqa: S105  # a reason
+    CONFIG = "ContainerConfigInvalid"
+    IMAGE = "ImagePullFailed"
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing in the way, with its remedy."""
+
+    reason: Missing
+    message: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that is known of one FineTuneJob's world."""
+
+    train_job: TrainJobView | None = None
+    """The current attempt's TrainJob."""
+    train_job_gone: bool = False
+    """It was made before, and the API server says that it is no more."""
+    pods: tuple[PodView, ...] = ()
+    """The current attempt's pods."""
+    progress: ProgressReport | None = None
+    result: StageResult | None = None
+    """As posted, or as read from a termination message."""
+    obstacles: tuple[Obstacle, ...] = field(default=())
+    """Met while looking things up and creating children."""

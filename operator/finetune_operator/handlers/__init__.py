@@ -1,0 +1,1 @@
+"""Thin kopf glue: events into stores and queue. No decisions."""

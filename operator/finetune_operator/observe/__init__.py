@@ -1,0 +1,1 @@
+"""What the operator has seen: trimmed views of other objects, and the stores that hold them."""

@@ -1,0 +1,121 @@
+"""The operator's own stores, fed by watches and by the endpoint. Nothing in them is the only copy of anything."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from finetune_contract.progress import ProgressReport
+from finetune_contract.result import StageResult
+from finetune_operator.api.observation import PodView, TrainJobView
+
+
+class Key(NamedTuple):
+    """A FineTuneJob, as queues and logs know it."""
+
+    namespace: str
+    name: str
+
+
+def is_newer(candidate: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    """A watch may bring an older state than the answer to our own write.
+
+    Resource versions of one resource are comparable as numbers:
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+    """
+    if known is None or candidate["metadata"]["uid"] != known["metadata"]["uid"]:
+        return True
+    return int(candidate["metadata"]["resourceVersion"]) >= int(known["metadata"]["resourceVersion"])
+
+
+class Stores:
+    """FineTuneJobs by key; TrainJobs, Pods and posts by the FineTuneJob's uid."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[Key, dict[str, Any]] = {}
+        self.keys: dict[str, Key] = {}
+        self.train_jobs: defaultdict[str, dict[str, TrainJobView]] = defaultdict(dict)
+        self.pods: defaultdict[str, dict[str, PodView]] = defaultdict(dict)
+        self.progress: dict[str, ProgressReport] = {}
+        self.results: dict[str, StageResult] = {}
+
+    def put_job(self, body: Mapping[str, Any]) -> Key:
+        """Keep a FineTuneJob, unless what is kept is newer."""
+        meta = body["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        known = self.jobs.get(key)
+        if is_newer(body, known):
+            if known and known["metadata"]["uid"] != meta["uid"]:
+                self._forget(known["metadata"]["uid"])
+            trimmed = {name: meta[name] for name in _KEPT_METADATA if name in meta}
+            self.jobs[key] = {"metadata": trimmed, "spec": body.get("spec"), "status": body.get("status")}
+            self.keys[meta["uid"]] = key
+        return key
+
+    def drop_job(self, key: Key, uid: str) -> None:
+        """A FineTuneJob is gone; a new one of the same name stays."""
+        known = self.jobs.get(key)
+        if known and known["metadata"]["uid"] == uid:
+            del self.jobs[key]
+            self._forget(uid)
+
+    def put_train_job(self, view: TrainJobView) -> Key | None:
+        """Keep a TrainJob; returns whom it concerns."""
+        self.train_jobs[view.job_uid][view.uid] = view
+        return self.keys.get(view.job_uid)
+
+    def drop_train_job(self, view: TrainJobView) -> Key | None:
+        """A TrainJob is gone."""
+        self.train_jobs[view.job_uid].pop(view.uid, None)
+        return self.keys.get(view.job_uid)
+
+    def put_pod(self, view: PodView) -> Key | None:
+        """Keep a Pod. What it ended with is kept even when a later event no longer tells."""
+        known = self.pods[view.job_uid].get(view.uid)
+        if known and known.exit_code is not None and view.exit_code is None:
+            return self.keys.get(view.job_uid)
+        self.pods[view.job_uid][view.uid] = view
+        return self.keys.get(view.job_uid)
+
+    def drop_pod(self, view: PodView) -> Key | None:
+        """A Pod is gone. How it ended is kept: Trainer removes pods before anybody may have read them."""
+        if view.exit_code is None:
+            self.pods[view.job_uid].pop(view.uid, None)
+        else:
+            self.pods[view.job_uid][view.uid] = replace(view, deleting=True)
+        return self.keys.get(view.job_uid)
+
+    def put_progress(self, uid: str, report: ProgressReport) -> bool:
+        """Keep a report unless a later one is known: posts may arrive twice or out of order. True where it is news."""
+        known = self.progress.get(uid)
+        if known and (known.attempt, known.trainer_status.last_updated_time) >= (
+            report.attempt,
+            report.trainer_status.last_updated_time,
+        ):
+            return False
+        self.progress[uid] = report
+        return True
+
+    def put_result(self, uid: str, result: StageResult) -> None:
+        """Keep the result that explains most: a complete one beats all, a failure beats an interruption, else first
+        come.
+        """
+        known = self.results.get(uid)
+        if known is None or result.attempt > known.attempt or _explains_more(result, known):
+            self.results[uid] = result
+
+    def _forget(self, uid: str) -> None:
+        self.keys.pop(uid, None)
+        self.train_jobs.pop(uid, None)
+        self.pods.pop(uid, None)
+        self.progress.pop(uid, None)
+        self.results.pop(uid, None)
+
+
+_KEPT_METADATA = ("namespace", "name", "uid", "generation", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+
+
+def _explains_more(new: StageResult, known: StageResult) -> bool:
+    if new.attempt < known.attempt or known.complete:
+        return False
+    return new.complete or (known.outcome == "Interrupted" and new.outcome == "Failed")

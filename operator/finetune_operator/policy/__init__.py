@@ -1,0 +1,1 @@
+"""Ordered, named judgements over an Observation. Pure."""

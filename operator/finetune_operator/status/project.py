@@ -1,0 +1,185 @@
+"""The status of a job: its last status, moved on by what was seen."""
+
+from datetime import datetime
+
+from finetune_contract import paths
+from finetune_contract.progress import LossPoint, Metric, ProgressReport
+from finetune_contract.result import StageResult
+from finetune_operator.api.observation import Observation
+from finetune_operator.api.status import (
+    Attempt,
+    Condition,
+    FineTuneJobStatus,
+    HistoryPoint,
+    Metrics,
+    Output,
+    OutputModel,
+    Progress,
+    Resolved,
+)
+from finetune_operator.plan.claim import workspace_name
+from finetune_operator.plan.job import FineTuneJob
+from finetune_operator.policy.outcome import known_result
+from finetune_operator.status.conditions import RECONCILING, STALLED, SUCCEEDED, TRAINED, replace
+from finetune_operator.status.duration import human, timestamp
+from finetune_operator.status.state import State, is_terminal, state_of
+
+STAGE = "Train"
+
+
+def project(job: FineTuneJob, seen: Observation, resolved: Resolved, run_id: str, now: datetime) -> FineTuneJobStatus:
+    """The status to write.
+
+    Args:
+        job: with the status as last written.
+        seen: what is known now.
+        resolved: hyperparameters; the first ones written stay.
+        run_id: of the run; the first one written stays.
+        now: current time.
+    """
+    before = job.status
+    if is_terminal(before):
+        return before.model_copy(update={"observed_generation": job.generation})
+    state, result = state_of(job, seen, now), known_result(seen)
+    after = before.model_copy(
+        update={
+            "observed_generation": job.generation,
+            "stage": STAGE,
+            "start_time": before.start_time or timestamp(now),
+            "completion_time": timestamp(now) if state.succeeded != "Unknown" else None,
+            "run_id": before.run_id or run_id,
+            "resolved": before.resolved or resolved,
+            "conditions": _conditions(job, state, now),
+            "attempts": _attempts(before.attempts, seen, state, result, now),
+        }
+    )
+    if seen.progress:
+        after = _with_progress(after, seen.progress)
+    if result:
+        after = _with_result(after, job, result)
+    if state.succeeded != "Unknown" and after.progress:
+        finished = {"estimated_remaining_seconds": None, "remaining": None, "phase": None}
+        after = after.model_copy(update={"progress": after.progress.model_copy(update=finished)})
+    return after
+
+
+def _conditions(job: FineTuneJob, state: State, now: datetime) -> tuple[Condition, ...]:
+    def make(kind: str, status: str, reason: str, message: str) -> Condition:
+        return Condition.model_validate(
+            {
+                "type": kind,
+                "status": status,
+                "observedGeneration": job.generation,
+                "lastTransitionTime": timestamp(now),
+                "reason": reason,
+                "message": message,
+            }
+        )
+
+    active = state.succeeded == "Unknown"
+    conditions = job.status.conditions
+    for condition in (
+        make(SUCCEEDED, state.succeeded, state.reason, state.message),
+        make(TRAINED, state.succeeded, state.reason, state.message),
+        make(RECONCILING, "True" if active else "False", state.reason, ""),
+        make(STALLED, "True" if state.stalled else "False", state.reason, state.message if state.stalled else ""),
+    ):
+        conditions = replace(conditions, condition)
+    return conditions
+
+
+def _attempts(
+    before: tuple[Attempt, ...], seen: Observation, state: State, result: StageResult | None, now: datetime
+) -> tuple[Attempt, ...]:
+    if seen.train_job is None and not before:
+        return before
+    last = before[-1] if before else None
+    if seen.train_job and (last is None or last.train_job != seen.train_job.name):
+        last = Attempt(number=seen.train_job.attempt, train_job=seen.train_job.name, started=timestamp(now))
+        before = (*before, last)
+    if last is None:
+        return before
+    update: dict[str, object] = {}
+    if result:
+        update |= {
+            "reason": str(result.reason),
+            "message": result.message or None,
+            "exit_code": result.exit_code,
+            "steps_done": result.steps_done,
+            "steps_planned": result.steps_planned,
+        }
+    if state.succeeded != "Unknown":
+        update["finished"] = timestamp(now)
+        if result is None and last.reason is None:
+            update |= {"reason": state.reason, "message": state.message, "exit_code": state.exit_code}
+    return (*before[:-1], last.model_copy(update=update))
+
+
+def _metrics(named: tuple[Metric, ...], history: tuple[LossPoint, ...]) -> Metrics:
+    values = {metric.name: metric.value[:32] for metric in named}
+    return Metrics(
+        # the curve's last point and the latest value are the same number: the engine's own
+        loss=history[-1].loss if history else values.get("loss"),
+        learning_rate=values.get("learning_rate"),
+        grad_norm=values.get("grad_norm"),
+    )
+
+
+def _history(points: tuple[LossPoint, ...]) -> tuple[HistoryPoint, ...]:
+    return tuple(HistoryPoint(step=point.step, loss=point.loss) for point in points)
+
+
+def _with_progress(status: FineTuneJobStatus, report: ProgressReport) -> FineTuneJobStatus:
+    shown = report.trainer_status
+    values = {metric.name: metric.value for metric in shown.metrics}
+    left = shown.estimated_remaining_seconds
+    progress = Progress(
+        step=report.step,
+        total_steps=report.total_steps,
+        epoch=values.get("epoch"),
+        percentage=_percentage(report.step, report.total_steps),
+        estimated_remaining_seconds=left,
+        remaining=None if left is None else human(left),
+        tokens_per_second=values.get("tokens_per_second"),
+        phase=report.phase or None,
+        last_updated_time=timestamp(shown.last_updated_time),
+    )
+    update: dict[str, object] = {"progress": progress}
+    if report.loss_history:
+        update |= {
+            "metrics": _metrics(shown.metrics, report.loss_history),
+            "loss_history": _history(report.loss_history),
+        }
+    return status.model_copy(update=update)
+
+
+def _with_result(status: FineTuneJobStatus, job: FineTuneJob, result: StageResult) -> FineTuneJobStatus:
+    before = status.progress or Progress()
+    progress = before.model_copy(
+        update={
+            "step": result.steps_done,
+            "total_steps": result.steps_planned or before.total_steps,
+            "percentage": _percentage(result.steps_done, result.steps_planned),
+        }
+    )
+    update: dict[str, object] = {"progress": progress}
+    if result.loss_history:
+        update["loss_history"] = _history(result.loss_history)
+    if result.loss_history or result.metrics:
+        update["metrics"] = _metrics(result.metrics, result.loss_history)
+    if result.complete and result.model:
+        claim, run = workspace_name(job), paths.run_dir(result.run_id).relative_to(paths.WORKSPACE)
+        model = OutputModel(
+            uri=f"pvc://{claim}/{result.model.path}",
+            digest=result.model.digest,
+            kind=result.model.kind,
+            bytes=result.model.bytes,
+            parameters=result.model.parameters,
+        )
+        update["output"] = Output(model=model, report=f"pvc://{claim}/{run}/{paths.LOSS_CHART}")
+    return status.model_copy(update=update)
+
+
+def _percentage(step: int, total: int) -> int:
+    """Rounded down, so that 100 means: all steps done."""
+    return min(100, step * 100 // total) if total else 0
