@@ -58,10 +58,8 @@ def at_least(field: str, minimum: int, remedy: str) -> Any:
             "format": "int64",
             BOUNDS_BY_CEL: True,
             **rules(
-                rule(
-                    f"self >= {minimum} && self <= {INT32_MAX}",
-                    f"`{field}` must be a whole number of at least {minimum}: {remedy}",
-                )
+                rule(f"self >= {minimum}", f"`{field}` must be at least {minimum}: {remedy}"),
+                rule(f"self <= {INT32_MAX}", f"`{field}` must be at most {INT32_MAX}: {remedy}"),
             ),
         },
     )

@@ -36,6 +36,7 @@ class SecretRef(ApiModel):
     """A Secret in the same namespace."""
 
     name: SecretName
+    """Name of the Secret."""
 
 
 class Model(ApiModel):
@@ -206,6 +207,7 @@ class RuntimeRef(ApiModel):
     """A ClusterTrainingRuntime that the operator's settings allow."""
 
     name: Annotated[str, name_of("spec.runtimeRef.name", "ClusterTrainingRuntime", "of the cluster")]
+    """Name of the ClusterTrainingRuntime."""
 
 
 class FineTuneJobSpec(ApiModel):
