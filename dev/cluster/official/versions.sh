@@ -1,0 +1,9 @@
+# shellcheck shell=bash disable=SC2034
+# What upstream publishes and tools/*/go.mod does not name. Everything else has the version of its go.mod, built or downloaded.
+NODE_IMAGE=kindest/node:v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed # kind 0.33's release notes
+REGISTRY_IMAGE=registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33
+# KWOK publishes no checksums beside its binaries.
+KWOK_SHA256_amd64=f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46
+KWOK_SHA256_arm64=628f7d277860f524a2a775c217adcc58828e7b59ab0933680315784f1b8b0e37
+KWOKCTL_SHA256_amd64=d5743166c657283d6e827c7c4c20cacfd9009fd94830f06718ca7b2c7099461f
+KWOKCTL_SHA256_arm64=5a642b27d3e975f36040d215640cd90fb4a63cb6fca0ad5865a61bcd9c81051b
