@@ -35,7 +35,6 @@ CONCURRENT_REVIEWS = 16
 """Reviews asked of the API server at a time; the others wait."""
 REVIEW_TIMEOUT_SECONDS = 10.0
 
-TOKEN_LIMIT = 16 * 1024
 POD_NAME = "authentication.kubernetes.io/pod-name"
 POD_UID = "authentication.kubernetes.io/pod-uid"
 

@@ -15,7 +15,7 @@ from finetune_contract.base import ContractModel
 from finetune_contract.progress import ProgressReport
 from finetune_contract.result import RESULT_LIMIT, StageResult
 from finetune_operator.api.audience import audience
-from finetune_operator.endpoint.authenticate import TOKEN_LIMIT, Authenticator, Target
+from finetune_operator.endpoint.authenticate import Authenticator, Target
 from finetune_operator.endpoint.limits import RateLimit
 from finetune_operator.endpoint.printable import printable
 from finetune_operator.endpoint.refusal import INVALID, TIMEOUT, TOO_LARGE, TOO_MANY, UNAUTHORIZED, UNAVAILABLE, Refusal
@@ -38,7 +38,7 @@ POSTS_PER_SECOND, POSTS_BURST = 5.0, 10
 UNKNOWN_PER_SECOND, UNKNOWN_BURST = 5.0, 50
 """Of one address with tokens that have to be reviewed: a pod's own is, once a minute; pods may share an address."""
 
-_BEARER = re.compile(rf"Bearer +([-A-Za-z0-9._~+/]{{1,{TOKEN_LIMIT}}}=*)", re.IGNORECASE)
+_BEARER = re.compile(r"Bearer +([-A-Za-z0-9._~+/]+=*)", re.IGNORECASE)
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _TARGET = {"namespace": f"{{namespace:{_LABEL}}}", "name": f"{{name:{_LABEL}}}", "uid": "{uid:[-0-9a-zA-Z]+}"}
 ROUTE = f"/apis/{audience(**_TARGET)}"
