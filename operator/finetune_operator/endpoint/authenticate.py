@@ -24,7 +24,7 @@ from finetune_operator.endpoint.printable import printable
 from finetune_operator.endpoint.refusal import FORBIDDEN, UNAUTHORIZED, UNAVAILABLE, Refusal
 from finetune_operator.endpoint.sink import Sender
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 KNOWN_FOR_SECONDS = 60.0
 """Longest time a token is believed without asking again."""
@@ -99,12 +99,12 @@ class Authenticator:
             async with asyncio.timeout(REVIEW_TIMEOUT_SECONDS), self._reviews:
                 sender = await self._review(token, target)
         except Refusal as refusal:
-            log.warning("refused a post for %s: %s", target, printable(refusal.message))
+            logger.warning("refused a post for %s: %s", target, printable(refusal.message))
             self._refused.put(key, refusal, self._clock())
             raise
         except (ApiError, TimeoutError) as error:
             level = logging.WARNING if isinstance(error, Unavailable | TimeoutError) else logging.ERROR
-            log.log(level, "the API server can't say who posts: %s", printable(repr(error)))
+            logger.log(level, "the API server can't say who posts: %s", printable(repr(error)))
             raise Refusal(
                 UNAVAILABLE, "the API server can't be asked who you are: post again", retry_after=1
             ) from error

@@ -20,7 +20,7 @@ from finetune_operator.cluster import routes
 from finetune_operator.cluster.errors import ApiError, Conflict, NotFound
 from finetune_operator.endpoint.tls import Material, renew
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CA_KEY, CA_CERTS, KEY, CERT = "ca.key", "ca.crt", "tls.key", "tls.crt"
 """Keys of the Secret."""
@@ -98,10 +98,10 @@ class Certificate:
             await asyncio.sleep(wait.total_seconds())
             try:
                 if await self.refresh():
-                    log.info("serving a new certificate for the progress endpoint")
+                    logger.info("serving a new certificate for the progress endpoint")
                 wait = CHECK_EVERY
             except (ApiError, SecretMissing) as error:
-                log.error("the progress endpoint's certificate can't be checked or renewed, trying again: %s", error)
+                logger.error("the progress endpoint's certificate can't be checked or renewed, trying again: %s", error)
                 wait = CHECK_AFTER_FAILURE
 
     async def _current(self) -> Material:

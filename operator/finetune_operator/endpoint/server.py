@@ -21,7 +21,7 @@ from finetune_operator.endpoint.printable import printable
 from finetune_operator.endpoint.refusal import INVALID, TIMEOUT, TOO_LARGE, TOO_MANY, UNAUTHORIZED, UNAVAILABLE, Refusal
 from finetune_operator.endpoint.sink import Sender, Sink
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=ContractModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -123,7 +123,7 @@ async def _read(request: web.Request, model: type[Model], limit: int, sender: Se
         return model.model_validate_json(body)
     except ValidationError as error:
         message = _complaint(error)
-        log.warning("pod %s/%s sent a malformed %s: %s", sender.namespace, sender.pod_name, model.__name__, message)
+        logger.warning("pod %s/%s sent a malformed %s: %s", sender.namespace, sender.pod_name, model.__name__, message)
         raise Refusal(INVALID, message) from None
 
 
