@@ -51,6 +51,11 @@ class PodView:
     deleting: bool = False
 
     @property
+    def started(self) -> bool:
+        """Its container runs or has run."""
+        return self.phase != "Pending" or self.exit_code is not None
+
+    @property
     def running(self) -> bool:
         """Its container runs."""
         return self.phase == "Running" and self.exit_code is None

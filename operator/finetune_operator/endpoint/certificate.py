@@ -100,7 +100,7 @@ class Certificate:
                 if await self.refresh():
                     logger.info("serving a new certificate for the progress endpoint")
                 wait = CHECK_EVERY
-            except (ApiError, SecretMissing) as error:
+            except (ApiError, SecretMissing, OSError) as error:  # OSError: TLS errors, too
                 logger.error("the progress endpoint's certificate can't be checked or renewed, trying again: %s", error)
                 wait = CHECK_AFTER_FAILURE
 

@@ -138,6 +138,7 @@ def _with_progress(status: FineTuneJobStatus, report: ProgressReport) -> FineTun
         total_steps=report.total_steps,
         epoch=values.get("epoch"),
         percentage=_percentage(report.step, report.total_steps),
+        summary=f"{_percentage(report.step, report.total_steps)}%",
         estimated_remaining_seconds=left,
         remaining=None if left is None else human(left),
         tokens_per_second=values.get("tokens_per_second"),
@@ -160,6 +161,7 @@ def _with_result(status: FineTuneJobStatus, job: FineTuneJob, result: StageResul
             "step": result.steps_done,
             "total_steps": result.steps_planned or before.total_steps,
             "percentage": _percentage(result.steps_done, result.steps_planned),
+            "summary": f"{_percentage(result.steps_done, result.steps_planned)}%",
         }
     )
     update: dict[str, object] = {"progress": progress}

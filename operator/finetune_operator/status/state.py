@@ -45,7 +45,7 @@ def state_of(job: FineTuneJob, seen: Observation, now: datetime) -> State:
         return _ended(job, seen, result)
     if blocked := obstacle(seen):
         return _held_up(job, blocked, now)
-    if any(pod.running for pod in seen.pods):
+    if any(pod.started for pod in seen.pods):
         return State("Unknown", TRAINING, _doing(seen))
     return State("Unknown", PENDING, _waiting_for(seen))
 
@@ -76,6 +76,8 @@ def _held_up(job: FineTuneJob, blocked: Obstacle, now: datetime) -> State:
 
 def _doing(seen: Observation) -> str:
     report = seen.progress
+    if not any(pod.running for pod in seen.pods):
+        return "The training pods have ended; Kubeflow Trainer has not said so yet"
     if report is None:
         return "The trainer is starting"
     if not report.total_steps or not report.step:
