@@ -1,0 +1,97 @@
+"""Reads `config.json` before anything heavy is imported."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from finetune_contract.config import TrainConfig
+from finetune_contract.reasons import Reason
+from finetune_trainer.errors import StageError
+
+BACKEND_OF_ALGORITHM = {"SFT": "InstructLabTraining", "OSFT": "MiniTrainer"}
+
+
+def load(path: Path) -> TrainConfig:
+    """The configuration, valid and consistent.
+
+    Raises:
+        StageError: `ConfigInvalid`, with every wrong field named.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise StageError(
+            Reason.CONFIG_INVALID, f"can't read {path}: {error.strerror}; mount the stage's ConfigMap there"
+        ) from None
+    try:
+        config = TrainConfig.model_validate_json(text)
+    except ValidationError as error:
+        wrong = "; ".join(f"`{'.'.join(str(p) for p in e['loc']) or '(document)'}`: {e['msg']}" for e in error.errors())
+        raise StageError(
+            Reason.CONFIG_INVALID, f"{path} does not fit this trainer: {wrong}. Operator and trainer image must match."
+        ) from None
+    _check(config)
+    return config
+
+
+def _check(config: TrainConfig) -> None:
+    """What one field alone can't tell."""
+    if BACKEND_OF_ALGORITHM[config.algorithm] != config.backend:
+        raise StageError(
+            Reason.UNSUPPORTED,
+            f"`backend` {config.backend} can't run `algorithm` {config.algorithm}: "
+            f"it must be {BACKEND_OF_ALGORITHM[config.algorithm]}",
+        )
+    if (config.algorithm == "OSFT") != (config.osft is not None):
+        raise StageError(Reason.CONFIG_INVALID, "`osft` must be set with `algorithm` OSFT, and only with it")
+    values = config.training
+    if values.max_tokens_per_gpu < values.max_seq_len:
+        raise StageError(
+            Reason.CONFIG_INVALID,
+            f"`training.maxTokensPerGpu` ({values.max_tokens_per_gpu}) must be at least `training.maxSeqLen` "
+            f"({values.max_seq_len}), or a long sample would not fit into any micro-batch",
+        )
+    if config.report is not None and not config.report.url.startswith("https://"):
+        raise StageError(Reason.CONFIG_INVALID, "`report.url` must begin with https://: the post carries a token")
+
+
+def recover(path: Path) -> dict[str, Any]:
+    """What can still be read of a configuration that is not valid, for the failure's report: a plain mapping, maybe empty."""
+    try:
+        raw = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
+
+
+@dataclass(frozen=True)
+class Node:
+    """This pod's place in the run, from the environment that Trainer's torch policy sets."""
+
+    rank: int
+    master_addr: str | None
+    master_port: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, environ: Mapping[str, str] = os.environ) -> "Node":
+        """Raises:
+        StageError: `ConfigInvalid`, the environment contradicts the configuration.
+        """
+        nodes = config.distribution.num_nodes
+        for name, want in (("PET_NNODES", nodes), ("PET_NPROC_PER_NODE", config.distribution.num_proc_per_node)):
+            given = environ.get(name)
+            if given is not None and given != str(want):
+                raise StageError(
+                    Reason.CONFIG_INVALID, f"{name} is {given} but `distribution` says {want}: both must come from one plan"
+                )
+        rank, address = int(environ.get("PET_NODE_RANK", "0")), environ.get("PET_MASTER_ADDR")
+        if not 0 <= rank < nodes:
+            raise StageError(Reason.CONFIG_INVALID, f"PET_NODE_RANK is {rank}, but there are {nodes} nodes")
+        if nodes > 1 and not address:
+            raise StageError(Reason.CONFIG_INVALID, f"`distribution.numNodes` is {nodes}: PET_MASTER_ADDR must be set")
+        return cls(rank, address if nodes > 1 else None, int(environ.get("PET_MASTER_PORT", "29500")))

@@ -1,0 +1,333 @@
+"""The launcher of the Train stage: checks, starts the engine, follows it, and tells how it ended. Imports no torch."""
+
+import contextlib
+import errno
+import logging
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from finetune_contract import paths
+from finetune_contract.config import TrainConfig, TrainingValues
+from finetune_contract.progress import Metric
+from finetune_contract.reasons import ExitCode, Reason
+from finetune_contract.result import ModelArtifact, StageResult, termination_message
+from finetune_trainer import chart, classify, config, cpu, sources
+from finetune_trainer.engine_main import TaskFile
+from finetune_trainer.errors import EXIT_CODE_OF_REASON, StageError
+from finetune_trainer.log import fields
+from finetune_trainer.metrics import METRICS_ENV, as_text
+from finetune_trainer.process import EngineProcess, Stopper
+from finetune_trainer.progress import Progress
+from finetune_trainer.report import RESULT_SECONDS, Credentials, KubeflowTrainer, Operator
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 25.0
+"""After SIGTERM, how long the engine may checkpoint: Kubernetes kills after 30 unless told otherwise, and the result goes first."""
+INTERRUPTED_RESULT_SECONDS = 4.0
+"""How long an interrupted run offers its result."""
+ENGINE_PACKAGES = {"SFT": "instructlab-training", "OSFT": "rhai-innovation-mini-trainer"}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the cluster mounts into the pod."""
+
+    credentials: Credentials = field(default_factory=Credentials)
+    termination_log: Path = Path(paths.TERMINATION_LOG)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the work ended, before it is told."""
+
+    reason: Reason
+    message: str = ""
+    model: ModelArtifact | None = None
+    training: TrainingValues | None = None
+
+
+def main(config_path: Path, surroundings: Surroundings) -> int:
+    """Run the stage. Returns its exit code; success is told by the StageResult alone."""
+    started, stopper = datetime.now(UTC), Stopper()
+    stopper.install()
+    try:
+        settings = config.load(config_path)
+        node = config.Node.of(settings)
+    except StageError as error:
+        return _fail_early(error, config_path, started, surroundings)
+    logger.info(
+        "stage begins",
+        extra=fields(job=f"{settings.job.namespace}/{settings.job.name}", attempt=settings.job.attempt, run=settings.run_id),
+    )
+    return Stage(settings, node, surroundings, stopper, started).run(config_path)
+
+
+def _fail_early(error: StageError, config_path: Path, started: datetime, surroundings: Surroundings) -> int:
+    """A configuration that can't be used: nothing is known for sure, so only the termination message tells."""
+    raw = config.recover(config_path)
+    job = raw.get("job")
+    attempt = job.get("attempt") if isinstance(job, dict) else None
+    result = StageResult(
+        attempt=attempt if isinstance(attempt, int) and attempt > 0 else 1,
+        run_id=str(raw.get("runId", "")),
+        outcome="Failed",
+        reason=error.reason,
+        message=error.message,
+        exit_code=error.exit_code,
+        started=started,
+        finished=datetime.now(UTC),
+    )
+    logger.error(error.message, extra=fields(reason=error.reason))
+    _write_termination(result, surroundings)
+    return error.exit_code
+
+
+def _write_termination(result: StageResult, surroundings: Surroundings) -> None:
+    with contextlib.suppress(OSError):  # outside a pod there is no such file
+        surroundings.termination_log.write_text(termination_message(result))
+
+
+class Stage:
+    """One start of the stage on one node."""
+
+    def __init__(
+        self, settings: TrainConfig, node: config.Node, surroundings: Surroundings, stopper: Stopper, started: datetime
+    ) -> None:
+        self.settings, self.node, self.surroundings = settings, node, surroundings
+        self.stopper, self.started = stopper, started
+        self.directory = Path(settings.run_dir)
+        self.leads = node.rank == 0
+        report = settings.report
+        self.operator = Operator(report.url, surroundings.credentials) if report else None
+        self.progress = Progress(
+            attempt=settings.job.attempt,
+            metrics_file=self.directory / paths.METRICS,
+            operator=self.operator if self.leads else None,
+            kubeflow=KubeflowTrainer.from_environment() if self.leads else None,
+            interval=report.interval_seconds if report else 1.0,
+        )
+
+    def run(self, config_path: Path) -> int:
+        """Do the work and tell how it ended."""
+        if (earlier := self._complete_result()) is not None:
+            logger.info("this run is already complete", extra=fields(run=self.settings.run_id))
+            return self._tell(earlier) if self.leads else ExitCode.OK
+        try:
+            outcome = self._work(config_path)
+        except StageError as error:
+            outcome = Outcome(error.reason, error.message)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            outcome = Outcome(
+                Reason.DISK_FULL if full else Reason.ENGINE_FAILED,
+                f"{error.strerror}: {error.filename}" + ("; make `storage.size` larger" if full else ""),
+            )
+        if self.stopper.requested.is_set() and outcome.reason is not Reason.COMPLETED:
+            outcome = Outcome(Reason.INTERRUPTED, "stopped by a signal; the next start of this run trains again")
+        return self._finish(outcome)
+
+    def _complete_result(self) -> StageResult | None:
+        """The result of this very run, if it is complete and its model still there."""
+        try:
+            result = StageResult.model_validate_json((self.directory / paths.RESULT).read_text())
+        except (OSError, ValidationError):
+            return None
+        there = (self.directory / paths.MODEL / "config.json").is_file()
+        if not (result.complete and result.run_id == self.settings.run_id and there):
+            return None
+        return result.model_copy(update={"attempt": self.settings.job.attempt})
+
+    def _work(self, config_path: Path) -> Outcome:
+        sources.read_rows(self.settings.dataset)
+        self._clear()
+        self.progress.start()
+        if self.settings.model.path is None:
+            self.progress.set(phase="fetching model")
+        model = sources.model_directory(self.settings.model, self.directory.parents[1])
+        self.progress.set(phase="loading engine")
+        task = self.directory / "engine" / f"task-{self.node.rank}.json"
+        TaskFile(
+            config=str(config_path),
+            model=str(model),
+            run=str(self.directory),
+            rank=self.node.rank,
+            master_addr=self.node.master_addr,
+            master_port=self.node.master_port,
+        ).write(task)
+        engine = EngineProcess(task, self._environment())
+        try:
+            return self._follow(engine)
+        finally:
+            engine.end()
+
+    def _clear(self) -> None:
+        """Begin from nothing: the engines would pick up what a killed start has left and then train nothing."""
+        engine, own = self.directory / "engine", f"data-{self.node.rank}"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        engine.mkdir(exist_ok=True)
+        for entry in engine.iterdir():
+            of_a_node = entry.name.startswith(("data-", "task-"))
+            if entry.name == own or (self.leads and not of_a_node):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if self.leads:
+            for name in (paths.METRICS, paths.RESULT, paths.LOSS_CHART):
+                (self.directory / name).unlink(missing_ok=True)
+
+    def _environment(self) -> dict[str, str]:
+        """Of the engine and its workers. Tokens stay here: the engine reads local files only."""
+        settings, inherited = self.settings, os.environ
+        packages = Path(__file__).resolve().parents[1]
+        search = [str(packages), *filter(None, [*(p for p in sys.path if p), inherited.get("PYTHONPATH", "")])]
+        environment = {
+            **{k: v for k, v in inherited.items() if k not in ("HF_TOKEN", "PYTHONPATH") and not k.startswith("PET_")},
+            # torchrun stands beside this Python, which may not be on PATH
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_DATASETS_CACHE": str(self.directory / "engine" / f"data-{self.node.rank}" / "cache"),
+            "TOKENIZERS_PARALLELISM": "false",
+            # shared by all runs on a machine unless it has a name of its own; read when the engines are imported
+            "CHECKPOINT_TRIGGER_FILENAME": f"finetune-{settings.run_id[-16:].replace('/', '-')}-{settings.job.uid}-{self.node.rank}",
+            # flash-attn is not in the image; the engine takes torch's own attention only for what it calls tests
+            "TESTING": "true",
+            METRICS_ENV: str(self.directory / paths.METRICS),
+        }
+        if settings.distribution.accelerator == "CPU":
+            environment |= cpu.environment(settings.distribution.num_proc_per_node)
+            search.insert(0, str(cpu.SITE))
+        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(search))
+        return environment
+
+    def _follow(self, engine: EngineProcess) -> Outcome:
+        """Until the engine has ended, one way or another."""
+        told: dict[str, Any] = {}
+        deadline: float | None = None
+        while engine.poll() is None:
+            self._take_events(engine, told, wait=0.2)
+            if self.progress.not_finite.is_set():
+                break
+            if self.stopper.requested.is_set():
+                if deadline is None:
+                    deadline = time.monotonic() + GRACE_SECONDS
+                    logger.info("asked to stop; the engine may checkpoint", extra=fields(seconds=GRACE_SECONDS))
+                    engine.ask_to_stop()
+                elif time.monotonic() > deadline:
+                    logger.warning("the engine has not stopped in time")
+                    break
+        code = engine.poll()
+        engine.end()
+        engine.collect()
+        self._take_events(engine, told, wait=0)
+        self.progress.read()
+        return self._judge(code, told.get("outcome"), list(engine.tail))
+
+    def _take_events(self, engine: EngineProcess, told: dict[str, Any], wait: float) -> None:
+        while (event := engine.next_event(wait)) is not None:
+            wait = 0
+            told.update(event)
+            self.progress.set(event.get("phase"), event.get("total"), event.get("epoch_steps"))
+            if "dataset" in event:
+                logger.info("data is tokenized", extra=fields(**event["dataset"], steps=event["total"]))
+
+    def _judge(self, code: int | None, outcome: dict[str, Any] | None, tail: list[str]) -> Outcome:
+        """What the engine's end means."""
+        last = self.progress.history.last
+        if self.progress.not_finite.is_set() and last is not None:
+            return Outcome(
+                Reason.LOSS_NOT_FINITE,
+                f"the loss is {as_text(last.loss)} at step {last.step}; lower `training.learningRate`, raise "
+                "`training.warmupSteps` or look for broken samples",
+            )
+        if outcome is not None and outcome["reason"] != Reason.ENGINE_FAILED:
+            return Outcome(
+                Reason(outcome["reason"]),
+                outcome.get("message", ""),
+                ModelArtifact.model_validate(outcome["model"]) if "model" in outcome else None,
+                TrainingValues.model_validate(outcome["training"]) if "training" in outcome else None,
+            )
+        if code is not None and code < 0:
+            tail = [*tail, f"exit code {code}"]
+        return Outcome(*classify.classify(tail))
+
+    def _finish(self, outcome: Outcome) -> int:
+        succeeded = outcome.reason is Reason.COMPLETED
+        self.progress.finish("complete" if succeeded else "stopped", finished=succeeded)
+        history = self.progress.history
+        message = outcome.message
+        result = StageResult(
+            attempt=self.settings.job.attempt,
+            run_id=self.settings.run_id,
+            rank=self.node.rank,
+            outcome="Succeeded" if succeeded else "Interrupted" if outcome.reason is Reason.INTERRUPTED else "Failed",
+            reason=outcome.reason,
+            message=message or f"{history.steps_done} steps, the model is proven to load",
+            exit_code=EXIT_CODE_OF_REASON[outcome.reason],
+            steps_done=history.steps_done,
+            steps_planned=self.progress.total,
+            started=self.started,
+            finished=datetime.now(UTC),
+            metrics=(
+                *history.metrics(self.progress.epoch_steps),
+                Metric(name="runtime_seconds", value=as_text(round((datetime.now(UTC) - self.started).total_seconds(), 1))),
+            ),
+            loss_history=history.points(),
+            model=outcome.model,
+            training=outcome.training,
+            osft=self.settings.osft,
+            engine=_versions(self.settings.algorithm),
+        )
+        if succeeded and not self.leads:
+            logger.info("this node has done its part")
+            return ExitCode.OK
+        if self.leads:
+            self._keep(result)
+        return self._tell(result)
+
+    def _keep(self, result: StageResult) -> None:
+        """Chart and result in the workspace; the result last and in one move, because its presence says that the run is complete."""
+        try:
+            page = chart.render(self.settings, result, self.progress.history)
+            _replace(self.directory / paths.LOSS_CHART, page)
+            if result.complete:
+                for name in ("hf_format", f"data-{self.node.rank}", "full_state", "full_state_checkpoints"):
+                    shutil.rmtree(self.directory / "engine" / name, ignore_errors=True)
+            _replace(self.directory / paths.RESULT, result.to_json())
+        except OSError as error:
+            logger.error("the result can't be written to the workspace", extra=fields(error=str(error)))
+
+    def _tell(self, result: StageResult) -> int:
+        """Post and log; the exit code follows."""
+        level = logging.INFO if result.outcome == "Succeeded" else logging.ERROR
+        logger.log(level, result.message, extra=fields(outcome=result.outcome, reason=result.reason, steps=result.steps_done))
+        _write_termination(result, self.surroundings)
+        if self.operator is not None:
+            self.operator.result(
+                result, INTERRUPTED_RESULT_SECONDS if self.stopper.requested.is_set() else RESULT_SECONDS
+            )
+        return result.exit_code
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _versions(algorithm: str) -> dict[str, str]:
+    names = ("finetune-trainer", "training-hub", ENGINE_PACKAGES[algorithm], "torch", "transformers")
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
