@@ -77,7 +77,7 @@ capabilities:
   verbs: [get, create]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, patch, update]
+  verbs: [get, create, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
