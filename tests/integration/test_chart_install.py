@@ -122,6 +122,6 @@ def test_editors_of_a_namespace_run_jobs_but_write_no_status(release: Cluster, a
 def test_uninstalling_leaves_nothing(release: Cluster) -> None:
     """Last in this module: it takes the release away."""
     helm(release, "uninstall", RELEASE)
-    cluster_wide, namespaced = "clusterrole,clusterrolebinding,clustertrainingruntime", "deploy,svc,secret,role,rolebinding,sa"
-    left = release.kubectl("get", f"{cluster_wide},{namespaced}", "-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name").stdout
+    kinds = "clusterrole,clusterrolebinding,clustertrainingruntime,deploy,svc,secret,role,rolebinding,sa"
+    left = release.kubectl("get", kinds, "-A", "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name").stdout
     assert left == ""

@@ -59,7 +59,7 @@ def at_least(field: str, minimum: int, remedy: str) -> Any:
             BOUNDS_BY_CEL: True,
             **rules(
                 rule(f"self >= {minimum}", f"`{field}` must be at least {minimum}: {remedy}"),
-                rule(f"self <= {INT32_MAX}", f"`{field}` must be at most {INT32_MAX}: {remedy}"),
+                rule(f"self <= {INT32_MAX}", f"`{field}` must be at most {INT32_MAX}"),
             ),
         },
     )
