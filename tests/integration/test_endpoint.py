@@ -1,7 +1,7 @@
 """The endpoint against a real API server.
 
-Pods are made by real TrainJobs, tokens by TokenRequest, and the endpoint runs in the test with the rights of the chart's
-service account.
+Pods are made by real TrainJobs, tokens by TokenRequest, and the endpoint runs in the test with the rights of the
+chart's service account.
 """
 
 import asyncio

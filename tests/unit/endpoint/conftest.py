@@ -10,7 +10,7 @@ import pytest
 
 from finetune_operator.api.audience import audience
 from finetune_operator.cluster import routes
-from finetune_operator.cluster.errors import ApiError, Conflict, NotFound
+from finetune_operator.cluster.errors import Conflict, NotFound
 from finetune_operator.endpoint.authenticate import POD_NAME, POD_UID, Target
 
 Json = dict[str, Any]
@@ -25,7 +25,7 @@ class FakeApi:
 
     objects: dict[str, Json] = field(default_factory=dict)
     reviews: dict[str, Json] = field(default_factory=dict)
-    failure: ApiError | None = None
+    failure: Exception | None = None
     calls: list[str] = field(default_factory=list)
 
     def add(self, path: str, body: Json) -> None:

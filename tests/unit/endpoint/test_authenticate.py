@@ -220,7 +220,7 @@ async def test_a_pod_posts_on_when_its_trainjob_is_deleted(
 async def test_what_cannot_be_found_out_is_asked_again_and_not_remembered(
     failure: Exception, authenticator: Authenticator, fake_api: FakeApi
 ) -> None:
-    fake_api.failure = failure  # type: ignore[assignment]
+    fake_api.failure = failure
     with pytest.raises(Refusal) as refusal:
         await authenticator.sender(TOKEN, TARGET)
     assert (refusal.value.code, refusal.value.retry_after) == (503, 1)

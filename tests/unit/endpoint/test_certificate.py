@@ -128,14 +128,21 @@ async def test_a_renewal_by_another_replica_is_served_too(api: FakeApi, now: Now
     assert ours.ca_pem == theirs.ca_pem == ours.ca_pem.removesuffix(before) + before
 
 
-async def test_the_loop_goes_on_after_a_failure(api: FakeApi, now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [Unavailable(0, "Unreachable", "connection refused"), SecretMissing("Secret gone"), ssl.SSLError("no such pair")],
+    ids=["not reachable", "Secret deleted", "TLS error"],
+)
+async def test_the_loop_goes_on_after_a_failure(
+    api: FakeApi, now: Now, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     certificate = replica(api, now)
     await certificate.refresh()
     before = api.objects[SECRET]["data"]["tls.crt"]
     now.time += SERVING_LIFETIME * 2 / 3
     monkeypatch.setattr(module, "CHECK_EVERY", timedelta(milliseconds=1))
     monkeypatch.setattr(module, "CHECK_AFTER_FAILURE", timedelta(milliseconds=1))
-    api.failure = Unavailable(0, "Unreachable", "connection refused")
+    api.failure = failure
     loop = asyncio.create_task(certificate.keep_fresh())
     await asyncio.sleep(0.05)
     assert api.objects[SECRET]["data"]["tls.crt"] == before
