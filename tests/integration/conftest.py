@@ -1,5 +1,5 @@
-"""A real control plane (etcd, API server, controllers, scheduler, JobSet, Trainer) with KWOK as the nodes, and the operator
-as a process beside it under the chart's own service account."""
+"""A real control plane (etcd, API server, controllers, scheduler, JobSet, Trainer) with KWOK as the nodes, and the
+operator as a process beside it under the chart's own service account."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from support.kube import ROOT, Cluster, eventually, tool_environment
 
 SYSTEM = "finetune-system"

@@ -62,7 +62,7 @@ class FakeTrainer:
         )
         context = ssl.create_default_context(cadata=ca["data"]["ca.crt"])
         try:
-            with urllib.request.urlopen(request, context=context, timeout=20) as response:  # noqa: S310
+            with urllib.request.urlopen(request, context=context, timeout=20) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -112,4 +112,6 @@ class FakeTrainer:
         """Let the node end the pod."""
         notes = {"outcome": outcome, "exit-code": str(exit_code), "message": message}
         pairs = [f"test.finetune.dev/{key}={value}" for key, value in notes.items()]
-        self.cluster.kubectl("annotate", "--overwrite", "pod", self.pod["metadata"]["name"], *pairs, namespace=self.namespace)
+        self.cluster.kubectl(
+            "annotate", "--overwrite", "pod", self.pod["metadata"]["name"], *pairs, namespace=self.namespace
+        )

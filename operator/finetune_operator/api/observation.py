@@ -1,6 +1,6 @@
 """Everything a decision rests on, as values. Pure: filled by `observe`, read by `policy` and `status`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from finetune_contract.progress import ProgressReport
@@ -89,12 +89,12 @@ class Observation:
 
     train_job: TrainJobView | None = None
     """The current attempt's TrainJob."""
-    train_job_gone: bool = False
-    """It was made before, and the API server says that it is no more."""
     pods: tuple[PodView, ...] = ()
     """The current attempt's pods."""
     progress: ProgressReport | None = None
     result: StageResult | None = None
     """As posted, or as read from a termination message."""
-    obstacles: tuple[Obstacle, ...] = field(default=())
+    train_job_gone: bool = False
+    """It was made before, and the API server says that it is no more."""
+    obstacles: tuple[Obstacle, ...] = ()
     """Met while looking things up and creating children."""
