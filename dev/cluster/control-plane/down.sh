@@ -7,7 +7,7 @@ dir=$(cd "$dir" && pwd)
 processes() { # all of them name a file in DIR on their command line
   local p
   for p in $(pgrep -f -- "$dir/"); do
-    case $(readlink "/proc/$p/exe") in */etcd | */kube-* | */kwok | */*-controller-manager) echo "$p" ;; esac
+    case $(readlink "/proc/$p/exe") in */etcd* | */kube-* | */kwok* | */*-controller-manager*) echo "$p" ;; esac
   done
 }
 none_left() { [ -z "$(processes)" ]; }

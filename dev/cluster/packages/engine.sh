@@ -2,8 +2,11 @@
 # engine.sh up|down: Debian's docker engine by hand, for a machine where none answers. Own mount namespace, data and socket below
 # the cache; no bridge, no firewall rules, no forwarding: the only networks are those made later (kind's).
 . "$(dirname "$0")/../lib.sh"
+mkdir -p "$CACHE"
+[ -n "${ENGINE_LOCKED:-}" ] || ENGINE_LOCKED=1 exec flock -o "$CACHE/engine.lock" "$0" "$@" # one at a time
 root=$CACHE/docker run=$CACHE/docker/run
 own() { DOCKER_HOST=unix://$run/docker.sock docker "$@"; }
+alive() { [ "$(cat "/proc/$(cat "$run/dockerd.pid" 2>/dev/null)/comm" 2>/dev/null)" = dockerd ]; }
 answers() { [ -S "$run/docker.sock" ] && own info >/dev/null 2>&1; }
 
 # Every process of an engine of ours, dead or alive: its daemons and shims name our run directory, and what runs in containers is in
@@ -11,7 +14,7 @@ answers() { [ -S "$run/docker.sock" ] && own info >/dev/null 2>&1; }
 processes() {
   local p
   for p in $(pgrep -f -- "$run/"); do
-    case $(readlink "/proc/$p/exe") in */dockerd | */containerd*) echo "$p" ;; esac
+    case $(readlink "/proc/$p/exe") in */dockerd* | */containerd*) echo "$p" ;; esac
   done
   find /sys/fs/cgroup -path '*/finetune-dev/*' -name cgroup.procs -exec cat {} + 2>/dev/null || true
 }
@@ -25,10 +28,11 @@ sweep() { # what a killed session left
   none_left || die "processes of a former engine do not end: $(processes | sort -u | xargs)"
   find /sys/fs/cgroup -depth -type d -path '*/finetune-dev*' -exec rmdir {} + 2>/dev/null || true
   rm -rf "$run"
+  rmdir /run/containerd/s /run/containerd /run/docker/plugins /run/docker 2>/dev/null || true # made by docker; not empty: another engine's
 }
 
 up() {
-  if answers; then return; fi
+  if answers || { alive && until_true 60 answers; }; then return; fi
   if [ -e "$run" ]; then say 'the former docker engine is dead: sweeping up'; sweep; fi
   if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then die 'no docker engine answers, and starting one needs Linux and root'; fi
   apt_install docker.io
@@ -42,16 +46,16 @@ up() {
     --pidfile "$run/dockerd.pid" --host "unix://$run/docker.sock" --storage-driver overlay2 --exec-opt native.cgroupdriver=cgroupfs \
     --iptables=false --ip6tables=false --ip-forward=false --bridge=none "${options[@]}" >"$root/dockerd.log" 2>&1 </dev/null &
   until_true 60 answers || { tail "$root/dockerd.log" >&2; die "docker engine does not answer (log: $root/dockerd.log)"; }
-  # Containers of the dead engine restart half-way by themselves: a cluster that lost its machine is made anew.
-  own ps -aq | xargs -r env DOCKER_HOST="unix://$run/docker.sock" docker rm -fv >/dev/null
+  # Containers of a dead engine restart half-way by themselves: a cluster that lost its machine is made anew.
+  local id; for id in $(own ps -aq); do own rm -fv "$id" >/dev/null; done
   say 'docker engine started'
 }
 
 down() {
   [ -e "$run" ] || return 0
-  if [ -e "$run/dockerd.pid" ]; then
-    pid=$(<"$run/dockerd.pid")
-    if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then kill "$pid"; until_true 30 test ! -e "/proc/$pid" || true; fi
+  if alive; then
+    local pid; pid=$(<"$run/dockerd.pid")
+    kill "$pid"; until_true 30 test ! -e "/proc/$pid" || true
   fi
   sweep
   say 'docker engine stopped'
