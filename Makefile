@@ -40,9 +40,7 @@ integration: setup ## Real API server, Job controller, JobSet and Trainer; KWOK 
 	$(PYTEST) tests/integration
 e2e: setup ## The demo's path on kind, with the built images
 	$(PYTEST) tests/e2e
-verify: setup ## Style, types, layers, and that generated files and locks are current
-	$(PY) -m finetune_operator.api.crd --check
-	$(PY) -m finetune_operator.reference --check
+verify: setup generated-current ## Style, types, layers, and that generated files and locks are current
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
@@ -66,7 +64,7 @@ images-load: ## Push them to the cluster's registry, changed layers only
 	@dev/cluster/images-load.sh
 
 ##@ Develop
-.PHONY: setup setup-trainer generate format lock locks-current clean
+.PHONY: setup setup-trainer generate generated-current format lock locks-current clean
 setup: ## Python environment of operator, tools and tests (.venv)
 	@dev/setup.sh $(VENV) requirements-dev.lock
 setup-trainer: ## Python environment of the trainer (.venv-trainer, about 6 GB)
@@ -74,6 +72,9 @@ setup-trainer: ## Python environment of the trainer (.venv-trainer, about 6 GB)
 generate: setup ## Definition and API reference from the models
 	$(PY) -m finetune_operator.api.crd --write
 	$(PY) -m finetune_operator.reference --write
+generated-current: setup
+	$(PY) -m finetune_operator.api.crd --check
+	$(PY) -m finetune_operator.reference --check
 format: setup ## Format and mend what can be mended
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/ruff check --fix
