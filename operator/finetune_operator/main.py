@@ -58,7 +58,8 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
     try:
         await resync(api, stores, settings.watch_namespaces)
         running = await endpoint.start(api, inbox, service)
-    except ApiError as error:
+    except (ApiError, endpoint.SecretMissing) as error:
+        await api.close()
         sys.exit(f"finetune-operator: can't start: {error}")
     reconciler = Reconciler(api, stores, settings, _now, lambda: running.ca_pem, inbox.written)
     registry = kopf.OperatorRegistry()
@@ -87,10 +88,10 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
             stop_flag=stop,
         )
     finally:
+        await running.stop()  # first: open posts still need the workers to find their place in a status
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await running.stop()
         await api.close()
 
 
