@@ -15,13 +15,17 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="run the Train stage described by a config.json")
     train.add_argument("--config", type=Path, default=Path(paths.CONFIG_FILE))
-    train.add_argument("--token-file", type=Path, default=Path(paths.TOKEN_FILE), help="token for the operator's endpoint")
+    train.add_argument(
+        "--token-file", type=Path, default=Path(paths.TOKEN_FILE), help="token for the operator's endpoint"
+    )
     train.add_argument("--ca-file", type=Path, default=Path(paths.CA_FILE), help="authority of the operator's endpoint")
     train.add_argument("--termination-log", type=Path, default=Path(paths.TERMINATION_LOG))
 
     answers = commands.add_parser("answers", help="greedy answers of one or more models to chat questions, as JSON")
     answers.add_argument("--model", type=Path, action="append", required=True, help="model directory; may be repeated")
-    answers.add_argument("--questions", type=Path, required=True, help="JSON Lines of chats; the last message is expected")
+    answers.add_argument(
+        "--questions", type=Path, required=True, help="JSON Lines of chats; the last message is expected"
+    )
     answers.add_argument("--limit", type=int, default=5, help="answers to print per model (all are counted)")
     answers.add_argument("--batch-size", type=int, default=128)
 

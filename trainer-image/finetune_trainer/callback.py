@@ -1,13 +1,14 @@
 """Writes `metrics.jsonl` from inside the engine's worker.
 
-training-hub carries a callback into torchrun's workers as the source text of its class (adapters/serialize.py): so the class
-stands at module level, imports inside its methods, keeps no state from the launcher and reads the path from the environment.
+training-hub carries a callback into torchrun's workers as the source text of its class (adapters/serialize.py): so the
+class stands at module level, imports inside its methods, keeps no state from the launcher and reads the path from the
+environment.
 """
 
 from training_hub import TrainingHubCallback, TrainingHubContext
 
 
-class StepMetrics(TrainingHubCallback):
+class StepMetrics(TrainingHubCallback):  # type: ignore[misc]  # untyped engine
     """One JSON object per optimizer step, on global rank 0 only. A crash can cost at most the line being written."""
 
     def on_train_begin(self, context: TrainingHubContext) -> None:
@@ -23,7 +24,8 @@ class StepMetrics(TrainingHubCallback):
         import os
         import time
 
-        def number(value):  # type: ignore[no-untyped-def]  # strict JSON knows no NaN: written as text, float() reads both
+        def number(value: float | None) -> float | str | None:
+            # strict JSON knows no NaN: written as text, and float() reads both
             if value is None:
                 return None
             value = float(value)

@@ -36,12 +36,16 @@ _ERROR_LINE = re.compile(r"^\s*(?:\[rank\d+\]:\s*)?((?:[A-Za-z_][\w.]*)?(?:Error
 
 
 def classify(tail: Sequence[str]) -> tuple[Reason, str]:
-    """Reason, and a message with the first line that explains it; `EngineFailed` with the last error when nothing is known."""
+    """Reason, and a message with the line that explains it; `EngineFailed` with the last error if none is known."""
     for reason, pattern, remedy in _PATTERNS:
         for line in tail:
             if re.search(pattern, line):
                 return reason, f"{remedy} ({line.strip()[:300]})"
     errors = [match.group(1) for line in tail if (match := _ERROR_LINE.match(line))]
-    told = [e for e in errors if "ChildFailedError" not in e and "Training failed" not in e and "Suffered a failure" not in e]
+    told = [
+        e
+        for e in errors
+        if "ChildFailedError" not in e and "Training failed" not in e and "Suffered a failure" not in e
+    ]
     said = (told or errors or [line for line in tail if line.strip()] or ["it printed nothing"])[-1].strip()
     return Reason.ENGINE_FAILED, f"the engine failed: {said[:600]}"

@@ -53,7 +53,7 @@ def _check(config: TrainConfig) -> None:
     if values.max_tokens_per_gpu < values.max_seq_len:
         raise StageError(
             Reason.CONFIG_INVALID,
-            f"`training.maxTokensPerGpu` ({values.max_tokens_per_gpu}) must be at least `training.maxSeqLen` "
+            f"`training.maxTokensPerGPU` ({values.max_tokens_per_gpu}) must be at least `training.maxSeqLen` "
             f"({values.max_seq_len}), or a long sample would not fit into any micro-batch",
         )
     if config.report is not None and not config.report.url.startswith("https://"):
@@ -61,7 +61,7 @@ def _check(config: TrainConfig) -> None:
 
 
 def recover(path: Path) -> dict[str, Any]:
-    """What can still be read of a configuration that is not valid, for the failure's report: a plain mapping, maybe empty."""
+    """What can still be read of a wrong configuration, for the failure's report: a plain mapping, maybe empty."""
     try:
         raw = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -87,7 +87,8 @@ class Node:
             given = environ.get(name)
             if given is not None and given != str(want):
                 raise StageError(
-                    Reason.CONFIG_INVALID, f"{name} is {given} but `distribution` says {want}: both must come from one plan"
+                    Reason.CONFIG_INVALID,
+                    f"{name} is {given} but `distribution` says {want}: both must come from one plan",
                 )
         rank, address = int(environ.get("PET_NODE_RANK", "0")), environ.get("PET_MASTER_ADDR")
         if not 0 <= rank < nodes:

@@ -1,9 +1,10 @@
 """Runs the engines without a GPU.
 
 instructlab-training and mini-trainer call `torch.cuda` and name the device "cuda" without asking (instructlab/training/
-main_ds.py `torch.cuda.set_device`, mini_trainer/utils.py `init_process_group("nccl", device_id=cuda:0)`). `install()` waits for
-torch to be imported and then maps those calls to the CPU and gloo. It is active only in processes started with the environment of
-`environment()`, which the launcher uses when `distribution.accelerator` is CPU; nothing is forked or edited.
+main_ds.py `torch.cuda.set_device`, mini_trainer/utils.py `init_process_group("nccl", device_id=cuda:0)`). `install()`
+waits for torch to be imported and then maps those calls to the CPU and gloo. It is active only in processes that have
+SITE on their PYTHONPATH, which the launcher sees to when `distribution.accelerator` is CPU; nothing is forked or
+edited.
 """
 
 import collections
@@ -22,9 +23,9 @@ SITE = Path(__file__).parent / "cpu_site"
 
 
 def environment(processes: int, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables of the engine and its workers on a CPU; threads share the CPUs this container may really use."""
+    """Variables of the engine and its workers; threads share the CPUs this container may really use."""
     return {
-        # accelerate would find neither CUDA nor a CPU distribution, leave several ranks unsynchronised and double the loss
+        # accelerate would find no distribution, leave several ranks unsynchronised and report a multiple of the loss
         "ACCELERATE_USE_CPU": "true",
         # the packers are jitted for thousands of samples; compiling them costs 7 to 11 seconds at each start
         "NUMBA_DISABLE_JIT": "1",
@@ -33,7 +34,7 @@ def environment(processes: int, environ: Mapping[str, str] = os.environ) -> dict
 
 
 def available_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """CPUs of this container: its quota (cgroup v2 or v1) or its affinity, whichever is smaller; torch only knows the latter."""
+    """CPUs of this container: its cgroup quota or its affinity, whichever is smaller; torch only knows the latter."""
     cpus = len(os.sched_getaffinity(0))
     for quota_file, period_file in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:

@@ -1,6 +1,6 @@
 """The engine's side: the one process that imports torch. Tokenizes, trains through training-hub, and proves the model.
 
-Started by the launcher (process.py) with a task file; tells it by lines of JSON on a pipe what it does and how it ended.
+Started by the launcher (process.py) with a task file; tells it by lines of JSON on a pipe what it does and how it ends.
 """
 
 import json

@@ -1,7 +1,7 @@
 """How the contract's values become arguments of the engines: one table per engine, nothing left to an engine's default.
 
-Both engines ignore an argument they don't know (instructlab's TrainingArgs is a pydantic model with `extra="ignore"`, and
-training-hub drops what is no field of mini-trainer's), so tests/contract/trainer checks every name here against the
+Both engines ignore an argument they don't know (instructlab's TrainingArgs is a pydantic model with `extra="ignore"`,
+and training-hub drops what is no field of mini-trainer's), so tests/contract/trainer checks every name here against the
 installed engines.
 """
 
@@ -72,8 +72,8 @@ SFT: Table = {
     "process_data": lambda t: False,
     # `seed` would be ignored without a word
     "random_seed": lambda t: t.config.training.seed,
-    # Saved once, by the step that completes the last epoch. With checkpoint_at_epoch every epoch writes a whole model, and
-    # without either the engine ends with no model at all (it never passes --save_last)
+    # Saved once, by the step that completes the last epoch. With checkpoint_at_epoch every epoch writes a whole model,
+    # and without either the engine ends with no model at all (it never passes --save_last)
     "save_samples": lambda t: t.samples * t.config.training.num_epochs,
     "accelerate_full_state_at_epoch": lambda t: False,
     # flash-attn has no wheels and is not in the image; the engine asks for it unless told so, on every GPU
@@ -133,6 +133,6 @@ READ_BACK: Mapping[str, Mapping[str, str]] = {
 
 
 def read_back(algorithm: str, used: Mapping[str, Any], asked: TrainingValues) -> TrainingValues:
-    """The values as the worker used them. What no engine decides (`max_seq_len`: we check it ourselves) stays as asked."""
+    """The values as the worker used them. `max_seq_len` stays as asked: no engine decides it, samples.py does."""
     found = {field: used[name] for field, name in READ_BACK[algorithm].items()}
     return TrainingValues.model_validate({**asked.model_dump(), **found})

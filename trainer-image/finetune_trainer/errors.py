@@ -9,7 +9,7 @@ EXIT_CODE_OF_REASON: dict[Reason, ExitCode] = {reason: code for code, reason in 
 
 
 class StageError(Exception):
-    """The stage can't succeed. `reason` decides exit code and retry; the message names field, row or path and the remedy."""
+    """The stage can't succeed. The reason decides exit code and retry; the message names the remedy."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The final model: taken from the engine's output, cleaned, proven to load and compute, and put in its place in one move."""
+"""The final model: taken from the engine's output, cleaned, proven to load and compute, put in place in one move."""
 
 import hashlib
 import json
@@ -12,9 +12,9 @@ from finetune_contract.result import ModelArtifact
 from finetune_trainer.errors import StageError
 
 _FOREIGN = re.compile(r"(^|\.)(original_)?inv_freq$")
-"""Buffers that mini-trainer saves with OSFT's weights (train.py save_model takes the whole state dict); no model has such weights."""
+"""Buffers that mini-trainer saves with OSFT's weights (train.py save_model takes the whole state dict)."""
 _WRAPPER = "module."
-"""Prefix that a model wrapped by DistributedDataParallel leaves on every name (instructlab-training saves it so on a CPU)."""
+"""What DistributedDataParallel puts before every name (instructlab-training saves it so on a CPU)."""
 _FROM_BASE = ("generation_config.json",)
 """Files that belong to a model and that the engines don't write."""
 
@@ -32,10 +32,10 @@ def find_saved(output: Path, samples_seen: int) -> Path:
 
 
 def osft_targets(model: Path, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Parameter-name patterns of the matrices to decompose: the ones asked for, else every linear layer of the decoder's blocks.
+    """Parameter-name patterns of the matrices to decompose: those asked for, else every linear layer of the blocks.
 
-    The engine would choose by a substring of the model's path ("opt" in /opt/models, …) and then silently train what it did
-    not find without protection.
+    The engine would choose by a substring of the model's path ("opt" in /opt/models, …) and then train what it did not
+    find without protection, and without a word.
 
     Raises:
         StageError: `ModelInvalid` or, for a pattern that fits nothing, `ConfigInvalid`.
@@ -54,11 +54,14 @@ def osft_targets(model: Path, asked: tuple[str, ...]) -> tuple[str, ...]:
     for pattern in asked:
         if not any(pattern in name for name in matrices):
             raise StageError(
-                Reason.CONFIG_INVALID, f"`osft.targetPatterns`: {pattern!r} fits no matrix; there are, for example, {matrices[:4]}"
+                Reason.CONFIG_INVALID,
+                f"`osft.targetPatterns`: {pattern!r} fits no matrix; there are, for example, {matrices[:4]}",
             )
     # `layers.0.self_attn.q_proj` → `self_attn.q_proj.weight`; routers of mixtures of experts stay as they are
     found = {re.split(r"\.\d+\.", name)[-1] for name in linear if re.search(r"\.\d+\.", name)}
-    patterns = asked or tuple(sorted(f"{name}.weight" for name in found if name.split(".")[-1] not in ("gate", "router")))
+    patterns = asked or tuple(
+        sorted(f"{name}.weight" for name in found if name.split(".")[-1] not in ("gate", "router"))
+    )
     if not patterns:
         raise StageError(Reason.MODEL_INVALID, f"{model} has no linear layers in its blocks; set `osft.targetPatterns`")
     return patterns
@@ -93,7 +96,7 @@ def finish(trained: Path, base: Path, final: Path, workspace: Path) -> ModelArti
 
 
 def _clean(shard: Path) -> None:
-    """Drop foreign tensors, undo the wrapper's names, and say that the tensors are PyTorch's, as every loader expects."""
+    """Drop foreign tensors, undo the wrapper's names, and say that the tensors are PyTorch's, as loaders expect."""
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
@@ -119,7 +122,7 @@ def _kept_names(names: list[str]) -> dict[str, str]:
 
 
 def prove(directory: Path) -> int:
-    """Load the model, check that every weight is there and none is foreign, and compute once. Returns its parameter count.
+    """Load the model, check that every weight is there and none is foreign, compute once, and count the parameters.
 
     Raises:
         StageError: `ModelNotSaved`.

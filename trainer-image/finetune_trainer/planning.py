@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 def steps_per_epoch(samples: int, effective_batch_size: int) -> int:
-    """Both engines batch by samples over all processes and keep the last, smaller batch (DataLoader, drop_last=False)."""
+    """Both engines batch by samples over all processes and keep the last, smaller batch (drop_last=False)."""
     return math.ceil(samples / effective_batch_size)
 
 

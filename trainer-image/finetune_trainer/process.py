@@ -1,7 +1,7 @@
 """The engine's process: started, listened to, asked to stop, and ended with everything it started.
 
-It is a process of its own so that the launcher stays light and answers whatever happens to torch: a signal is handled at once,
-an out-of-memory kill is seen and told, and checks of the data run while torch is being imported.
+It is a process of its own so that the launcher stays light and answers whatever happens to torch: a signal is handled
+at once, and an out-of-memory kill is seen and told.
 """
 
 import contextlib
@@ -35,7 +35,16 @@ class EngineProcess:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         read_end, write_end = os.pipe()
-        command = [sys.executable, "-m", "finetune_trainer", "engine", "--task", str(task_file), "--events", str(write_end)]
+        command = [
+            sys.executable,
+            "-m",
+            "finetune_trainer",
+            "engine",
+            "--task",
+            str(task_file),
+            "--events",
+            str(write_end),
+        ]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -82,9 +91,12 @@ class EngineProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """Kill the engine and everything below it; torchrun starts its workers in sessions of their own, so by descent."""
+        """Kill the engine and all below it, by descent: torchrun starts its workers in sessions of their own."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            for process in [*psutil.Process(self._process.pid).children(recursive=True), psutil.Process(self._process.pid)]:
+            for process in [
+                *psutil.Process(self._process.pid).children(recursive=True),
+                psutil.Process(self._process.pid),
+            ]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         self._process.wait()

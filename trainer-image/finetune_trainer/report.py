@@ -61,9 +61,14 @@ def post(url: str, body: str, credentials: Credentials, timeout: float = TIMEOUT
         request = urllib.request.Request(  # noqa: S310  # https only: checked in config.py
             url,
             data=body.encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {credentials.token.read_text().strip()}"},
+            headers={
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {credentials.token.read_text().strip()}",
+            },
         )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         with opener.open(request, timeout=timeout) as response:
             return Answer(response.status)
     except urllib.error.HTTPError as error:
@@ -86,7 +91,9 @@ class Operator:
         said = "" if answer.ok else f"{answer.status or ''} {answer.error}".strip()
         if said != self._said:  # once per change, not once per post
             self._said = said
-            logger.warning("progress is not accepted", extra=fields(error=said)) if said else logger.info("progress is accepted")
+            logger.warning("progress is not accepted", extra=fields(error=said)) if said else logger.info(
+                "progress is accepted"
+            )
         return answer.ok
 
     def result(
@@ -107,13 +114,15 @@ class Operator:
             if not answer.worth_retrying or clock() + wait > end:
                 logger.error("result is not accepted", extra=fields(status=answer.status, error=answer.error))
                 return False
-            logger.info("result will be offered again", extra=fields(status=answer.status, error=answer.error, seconds=wait))
+            logger.info(
+                "result will be offered again", extra=fields(status=answer.status, error=answer.error, seconds=wait)
+            )
             sleep(wait)
             delay = min(delay * 2, 8.0)
 
 
 class KubeflowTrainer:
-    """Trainer's own status server (alpha gate TrainJobStatus, KEP-2779); the environment names address, token and authority."""
+    """Trainer's own status server (alpha gate TrainJobStatus, KEP-2779); all about it is in the environment."""
 
     def __init__(self, url: str, credentials: Credentials) -> None:
         self.url, self.credentials, self._next = url, credentials, 0.0

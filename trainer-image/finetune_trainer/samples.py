@@ -1,8 +1,8 @@
 """Turns conversations into token ids and labels, so that the engine sees exactly our data.
 
 The engines' own processing drops samples under 20 tokens and over `max_seq_len` without an error (instructlab/training/
-data_process.py); here a sample that does not fit is an error that names its row, and every other one is trained on. Only the
-assistant's tokens, its end-of-turn token included, have labels.
+data_process.py); here a sample that does not fit is an error that names its row, and every other one is trained on.
+Only the assistant's tokens, its end-of-turn token included, have labels.
 """
 
 import json
@@ -70,9 +70,7 @@ def _too_long(length: int, limit: int) -> str:
     return f"has {length} tokens, more than `training.maxSeqLen` {limit}; raise it or shorten the sample"
 
 
-def _encode_all(
-    rows: Sequence[Row], tokenizer: Any
-) -> Iterator[tuple[Row, tuple[list[int], list[int]] | str]]:
+def _encode_all(rows: Sequence[Row], tokenizer: Any) -> Iterator[tuple[Row, tuple[list[int], list[int]] | str]]:
     """Ids and labels of each row, or what is wrong with it."""
     for begin in range(0, len(rows), CHUNK):
         chunk = rows[begin : begin + CHUNK]
@@ -113,7 +111,9 @@ def _render(messages: list[dict[str, Any]], tokenizer: Any) -> tuple[str, list[S
 
     try:
         full = template(messages)
-        spans = _spans_by_prefix(messages, full, template) or _spans_by_marks(messages, full, template, tokenizer.eos_token)
+        spans = _spans_by_prefix(messages, full, template) or _spans_by_marks(
+            messages, full, template, tokenizer.eos_token
+        )
     except Exception as error:  # a template is a program of the model's author and may raise anything
         return f"the model's chat template refuses it: {error}"
     return (full, spans) if spans else "the model's chat template rewrites the assistant's messages"
@@ -133,7 +133,7 @@ def _spans_by_prefix(messages: list[dict[str, Any]], full: str, template: Any) -
 
 
 def _spans_by_marks(messages: list[dict[str, Any]], full: str, template: Any, eos: str | None) -> list[Span] | None:
-    """For a template that renders earlier turns differently (reasoning models): find the words by marks put around them."""
+    """For a template that changes earlier turns (reasoning models): find the words by marks put around them."""
     marked = template([m if m["role"] != "assistant" else {**m, "content": _mark(m["content"])} for m in messages])
     if marked.replace(_BEGIN, "").replace(_END, "") != full:
         return None

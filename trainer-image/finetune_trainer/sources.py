@@ -106,7 +106,8 @@ def model_directory(source: ModelSource, workspace: Path) -> Path:
     if source.path is None:
         if not source.uri.startswith("hf://"):
             raise StageError(
-                Reason.UNSUPPORTED, f"`model.source` {source.uri}: this trainer fetches hf:// only; others must be mounted"
+                Reason.UNSUPPORTED,
+                f"`model.source` {source.uri}: this trainer fetches hf:// only; others must be mounted",
             )
         directory = _fetch(source, workspace / "cache" / "hf")
     else:
@@ -138,7 +139,11 @@ def _fetch(source: ModelSource, cache: Path) -> Path:
             skipped.append("*.bin")
         return Path(
             snapshot_download(
-                repository, revision=source.revision or revision or None, cache_dir=cache, token=token, ignore_patterns=skipped
+                repository,
+                revision=source.revision or revision or None,
+                cache_dir=cache,
+                token=token,
+                ignore_patterns=skipped,
             )
         )
     except HfHubHTTPError as error:
@@ -146,10 +151,12 @@ def _fetch(source: ModelSource, cache: Path) -> Path:
         if status in (401, 403):
             raise StageError(
                 Reason.HUB_AUTH_FAILED,
-                f"the Hub refuses {source.uri} ({status}): it is private, gated or does not exist; accept its licence and set "
+                f"the Hub refuses {source.uri} ({status}): it is private, gated or missing; accept its licence and set "
                 "`model.secretRef` to a Secret with a token that may read it",
             ) from None
-        raise StageError(Reason.MODEL_NOT_FOUND, f"the Hub has no {source.uri}: {error.server_message or error}") from None
+        raise StageError(
+            Reason.MODEL_NOT_FOUND, f"the Hub has no {source.uri}: {error.server_message or error}"
+        ) from None
     except HFValidationError as error:
         raise StageError(Reason.MODEL_NOT_FOUND, f"`model.source` {source.uri} is no Hub address: {error}") from None
     except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:

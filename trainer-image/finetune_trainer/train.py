@@ -20,7 +20,7 @@ from finetune_contract.config import TrainConfig, TrainingValues
 from finetune_contract.progress import Metric
 from finetune_contract.reasons import ExitCode, Reason
 from finetune_contract.result import ModelArtifact, StageResult, termination_message
-from finetune_trainer import chart, classify, config, cpu, sources
+from finetune_trainer import __version__, chart, classify, config, cpu, sources
 from finetune_trainer.engine_main import TaskFile
 from finetune_trainer.errors import EXIT_CODE_OF_REASON, StageError
 from finetune_trainer.log import fields
@@ -32,7 +32,7 @@ from finetune_trainer.report import RESULT_SECONDS, Credentials, KubeflowTrainer
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 25.0
-"""After SIGTERM, how long the engine may checkpoint: Kubernetes kills after 30 unless told otherwise, and the result goes first."""
+"""After SIGTERM, how long the engine may take: Kubernetes kills after 30 unless told otherwise, and we still post."""
 INTERRUPTED_RESULT_SECONDS = 4.0
 """How long an interrupted run offers its result."""
 ENGINE_PACKAGES = {"SFT": "instructlab-training", "OSFT": "rhai-innovation-mini-trainer"}
@@ -67,7 +67,9 @@ def main(config_path: Path, surroundings: Surroundings) -> int:
         return _fail_early(error, config_path, started, surroundings)
     logger.info(
         "stage begins",
-        extra=fields(job=f"{settings.job.namespace}/{settings.job.name}", attempt=settings.job.attempt, run=settings.run_id),
+        extra=fields(
+            job=f"{settings.job.namespace}/{settings.job.name}", attempt=settings.job.attempt, run=settings.run_id
+        ),
     )
     return Stage(settings, node, surroundings, stopper, started).run(config_path)
 
@@ -186,8 +188,7 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         """Of the engine and its workers. Tokens stay here: the engine reads local files only."""
         settings, inherited = self.settings, os.environ
-        packages = Path(__file__).resolve().parents[1]
-        search = [str(packages), *filter(None, [*(p for p in sys.path if p), inherited.get("PYTHONPATH", "")])]
+        search = [str(Path(file).resolve().parents[1]) for file in (cpu.__file__, paths.__file__)]
         environment = {
             **{k: v for k, v in inherited.items() if k not in ("HF_TOKEN", "PYTHONPATH") and not k.startswith("PET_")},
             # torchrun stands beside this Python, which may not be on PATH
@@ -198,7 +199,7 @@ class Stage:
             "HF_DATASETS_CACHE": str(self.directory / "engine" / f"data-{self.node.rank}" / "cache"),
             "TOKENIZERS_PARALLELISM": "false",
             # shared by all runs on a machine unless it has a name of its own; read when the engines are imported
-            "CHECKPOINT_TRIGGER_FILENAME": f"finetune-{settings.run_id[-16:].replace('/', '-')}-{settings.job.uid}-{self.node.rank}",
+            "CHECKPOINT_TRIGGER_FILENAME": f"finetune-{settings.job.uid}-{settings.run_id[-16:]}-{self.node.rank}",
             # flash-attn is not in the image; the engine takes torch's own attention only for what it calls tests
             "TESTING": "true",
             METRICS_ENV: str(self.directory / paths.METRICS),
@@ -206,6 +207,7 @@ class Stage:
         if settings.distribution.accelerator == "CPU":
             environment |= cpu.environment(settings.distribution.num_proc_per_node)
             search.insert(0, str(cpu.SITE))
+        search += filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))
         environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(search))
         return environment
 
@@ -279,7 +281,9 @@ class Stage:
             finished=datetime.now(UTC),
             metrics=(
                 *history.metrics(self.progress.epoch_steps),
-                Metric(name="runtime_seconds", value=as_text(round((datetime.now(UTC) - self.started).total_seconds(), 1))),
+                Metric(
+                    name="runtime_seconds", value=as_text(round((datetime.now(UTC) - self.started).total_seconds(), 1))
+                ),
             ),
             loss_history=history.points(),
             model=outcome.model,
@@ -295,7 +299,7 @@ class Stage:
         return self._tell(result)
 
     def _keep(self, result: StageResult) -> None:
-        """Chart and result in the workspace; the result last and in one move, because its presence says that the run is complete."""
+        """Chart and result in the workspace; the result last and in one move: it says that the run is complete."""
         try:
             page = chart.render(self.settings, result, self.progress.history)
             _replace(self.directory / paths.LOSS_CHART, page)
@@ -309,7 +313,9 @@ class Stage:
     def _tell(self, result: StageResult) -> int:
         """Post and log; the exit code follows."""
         level = logging.INFO if result.outcome == "Succeeded" else logging.ERROR
-        logger.log(level, result.message, extra=fields(outcome=result.outcome, reason=result.reason, steps=result.steps_done))
+        logger.log(
+            level, result.message, extra=fields(outcome=result.outcome, reason=result.reason, steps=result.steps_done)
+        )
         _write_termination(result, self.surroundings)
         if self.operator is not None:
             self.operator.result(
@@ -325,9 +331,8 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _versions(algorithm: str) -> dict[str, str]:
-    names = ("finetune-trainer", "training-hub", ENGINE_PACKAGES[algorithm], "torch", "transformers")
-    found = {}
-    for name in names:
+    found = {"finetune-trainer": __version__}
+    for name in ("training-hub", ENGINE_PACKAGES[algorithm], "torch", "transformers"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

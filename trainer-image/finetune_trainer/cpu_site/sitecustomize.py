@@ -1,4 +1,4 @@
-"""Python runs this at start-up of every process that has this directory on PYTHONPATH: the engine's workers on a CPU."""
+"""Python runs this at the start of every process with this directory on PYTHONPATH: the engine's on a CPU."""
 
 from finetune_trainer import cpu
 
