@@ -17,10 +17,12 @@ quietly() {
   local what=$1 log pid from=$SECONDS; shift
   mkdir -p "$LOG"; log=$LOG/${what//[^a-zA-Z0-9]/-}.log
   "$@" <&0 >"$log" 2>&1 & pid=$! # <&0: bash gives a background command /dev/null otherwise
+  trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM # a background command does not hear Ctrl-C
   while kill -0 "$pid" 2>/dev/null; do
     sleep .2
     if ((SECONDS - from >= 15)); then from=$((SECONDS)); say "  ... $what: $(tail -n 1 "$log" | tr -d "\r" | cut -c1-100)"; fi
   done
+  trap - INT TERM
   wait "$pid" || { tail -n 20 "$log" >&2; die "$what (log: $log)"; }
   say "$what"
 }

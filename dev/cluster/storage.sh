@@ -1,6 +1,6 @@
 #!/bin/bash
 # storage.sh: beside kind's default class (local-path, ReadWriteOnce, writable by any user) the class `shared`, ReadWriteMany:
-# one directory of the node, so for clusters of one node only.
+# a directory of the cluster's one node.
 . "$(dirname "$0")/lib.sh"
 deployment() { kubectl -n local-path-storage get deployment local-path-provisioner -o "jsonpath=$1"; }
 # The provisioner's and its helper's image are those of kind's own: present in every node image.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # up.sh: the local cluster: kind, a registry beside it, storage classes, JobSet and Trainer. Does nothing to a healthy cluster, repairs
-# or replaces any other. Knobs: PROVIDER, NODES (2 adds a worker), and those of env.sh.
+# or replaces any other. Knobs: PROVIDER, and those of env.sh.
 . "$(dirname "$0")/lib.sh"
 mkdir -p "$STATE"
 [ -n "${LOCKED:-}" ] || LOCKED=1 exec flock -o "$STATE/lock" "$0" "$@" # a second up.sh waits for the first
@@ -9,7 +9,12 @@ PROVIDER=$("$HERE/provider.sh"); export PROVIDER
 [ "$PROVIDER" != packages ] || { "$HERE/packages/engine.sh" up; . "$HERE/env.sh"; }
 echo "$PROVIDER" >"$STATE/provider"
 "$HERE/tools/ensure.sh" kind
-if "$HERE/status.sh" >/dev/null 2>&1; then say "cluster $CLUSTER is up and healthy"; exit; fi
+version=$(digest "$HERE"/*.sh "$HERE"/*.yaml "$HERE/$PROVIDER"/*.* "$HERE"/tools/*/go.*)
+if "$HERE/status.sh" >/dev/null 2>&1; then
+  say "cluster $CLUSTER is up and healthy"
+  [ "$(cat "$STATE/version" 2>/dev/null)" = "$version" ] || say 'it was made by another version of these scripts: down.sh and up.sh renew it'
+  exit
+fi
 
 node_image=$("$HERE/$PROVIDER/node-image.sh")
 answers() { kubectl get --raw /readyz --request-timeout=3s; }
@@ -19,11 +24,14 @@ if [ "$nodes" = 0 ] || ! until_true 30 answers; then
     quietly 'remove the remains of a former cluster' kind delete cluster --name "$CLUSTER" --kubeconfig "$KUBECONFIG"
   fi
   rm -f "$KUBECONFIG" "$KUBECONFIG.lock"
-  { printf 'kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n'
-    # new Secrets and ConfigMaps reach pods in seconds, instead of a minute and more
-    printf 'kubeadmConfigPatches: ["{kind: KubeletConfiguration, syncFrequency: 5s, serializeImagePulls: false}"]\n'
-    printf 'nodes:\n- role: control-plane\n'; for ((i = 1; i < ${NODES:-1}; i++)); do printf -- '- role: worker\n'; done
-  } >"$STATE/kind.yaml"
+  # new Secrets and ConfigMaps reach pods in seconds, instead of a minute and more
+  cat >"$STATE/kind.yaml" <<Y
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes: [{role: control-plane}]
+kubeadmConfigPatches: ["{kind: KubeletConfiguration, syncFrequency: 5s, serializeImagePulls: false}"]
+Y
+  echo "$version" >"$STATE/version"
   quietly "kind cluster $CLUSTER" kind create cluster --name "$CLUSTER" --image "$node_image" --config "$STATE/kind.yaml" --kubeconfig "$KUBECONFIG" --wait 120s
 fi
 "$HERE/registry.sh"

@@ -4,6 +4,7 @@
 # DIR holds its state and logs; DIR/kubeconfig is the result. Several run side by side, each with its own DIR.
 . "$(dirname "$0")/../lib.sh"
 dir=${1:?up.sh DIR}; shift
+type -P openssl python3 pgrep >/dev/null || apt_install openssl python3 procps
 PROVIDER=${PROVIDER:-$("$HERE/provider.sh")}; export PROVIDER
 "$HERE/tools/ensure.sh" control-plane
 charts=$("$HERE/charts.sh")

@@ -35,7 +35,7 @@ up() {
   if answers || { alive && until_true 60 answers; }; then return; fi
   if [ -e "$run" ]; then say 'the former docker engine is dead: sweeping up'; sweep; fi
   if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then die 'no docker engine answers, and starting one needs Linux and root'; fi
-  apt_install docker.io
+  apt_install docker.io procps curl
   mkdir -p "$root/data" "$run"
   options=(--cgroup-parent /finetune-dev)
   if ! ((0x$(awk '/^CapBnd/ {print $2}' /proc/self/status) >> 24 & 1)); then # CAP_SYS_RESOURCE

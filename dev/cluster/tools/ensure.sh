@@ -6,7 +6,7 @@ case ${1:-} in
   kind) sets=(k8s containerd cri-tools coredns pause local-path kubeflow kind helm registry) ;;
   *) die 'ensure.sh kind|control-plane' ;;
 esac
-[ -e "$BIN/.$1" ] && exit
+if [ -e "$BIN/.$1" ] && [ -z "$(find -L "$BIN" -type l)" ]; then exit; fi # and no link is dangling
 mkdir -p "$BIN"
 provider=${PROVIDER:-$("$HERE/provider.sh")}
 exec 9>"$CACHE/tools.lock"
