@@ -82,6 +82,8 @@ async def run(settings: Settings, stop: asyncio.Event | None = None) -> None:
         await kopf.operator(
             registry=registry,
             standalone=True,
+            # else kopf asks for the user's name, which a numeric uid in a container has not got
+            identity="finetune-operator",  # type: ignore[arg-type]  # the NewType is not public
             clusterwide=not settings.watch_namespaces,
             namespaces=settings.watch_namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
