@@ -11,8 +11,7 @@ processes() { # all of them name a file in DIR on their command line
   done
 }
 none_left() { [ -z "$(processes)" ]; }
-processes | xargs -r kill 2>/dev/null || true
-until_true 5 none_left || { processes | xargs -r kill -KILL 2>/dev/null || true; }
-until_true 5 none_left || die "processes of $dir do not end: $(processes | xargs)"
+processes | xargs -r kill -KILL 2>/dev/null || true # nothing of it is kept
+until_true 10 none_left || die "processes of $dir do not end: $(processes | xargs)"
 find "$dir" -mindepth 1 ! -type d ! -name '*.log' -delete
 find "$dir" -mindepth 1 -type d -empty -delete

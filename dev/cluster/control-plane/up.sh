@@ -16,8 +16,14 @@ export KWOK_WORKDIR=$dir/kwok KUBECONFIG=$dir/kubeconfig TMPDIR=$dir/tmp
 
 binaries=(--kwok-controller-binary "$BIN/kwok")
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do binaries+=("--$name-binary" "$BIN/$name"); done
-quietly 'etcd and Kubernetes' kwokctl create cluster --name it --runtime binary "${binaries[@]}" --kubeconfig "$KUBECONFIG" \
-  --enable-crds Stage --disable-qps-limits --wait 60s "$@"
+cat >kwokctl.yaml <<Y
+apiVersion: config.kwok.x-k8s.io/v1alpha1
+kind: KwokctlConfiguration
+options: {bindAddress: 127.0.0.1}
+Y
+# one at a time: kwokctl looks for free ports, and another one would find the same
+quietly 'etcd and Kubernetes' flock -o "$CACHE/kwokctl.lock" kwokctl create cluster --config kwokctl.yaml --name it --runtime binary "${binaries[@]}" \
+  --kubeconfig "$KUBECONFIG" --enable-crds Stage --disable-qps-limits --wait 60s "$@"
 
 certificate() {
   cd tmp/k8s-webhook-server/serving-certs
