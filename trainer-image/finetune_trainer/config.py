@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,25 +75,37 @@ class Node:
     """This pod's place in the run, from the environment that Trainer's torch policy sets."""
 
     rank: int
-    master_addr: str | None
+    master_addr: str
     master_port: int
 
     @classmethod
     def of(cls, config: TrainConfig, environ: Mapping[str, str] = os.environ) -> "Node":
-        """Raises:
-        StageError: `ConfigInvalid`, the environment contradicts the configuration.
+        """A single node meets itself on the loopback interface, whatever its name resolves to.
+
+        Raises:
+            StageError: `ConfigInvalid`, the environment contradicts the configuration.
         """
         nodes = config.distribution.num_nodes
         for name, want in (("PET_NNODES", nodes), ("PET_NPROC_PER_NODE", config.distribution.num_proc_per_node)):
             given = environ.get(name)
             if given is not None and given != str(want):
                 raise StageError(
-                    Reason.CONFIG_INVALID,
-                    f"{name} is {given} but `distribution` says {want}: both must come from one plan",
+                    Reason.CONFIG_INVALID, f"{name} is {given} but `distribution` says {want}: both must be of one plan"
                 )
-        rank, address = int(environ.get("PET_NODE_RANK", "0")), environ.get("PET_MASTER_ADDR")
-        if not 0 <= rank < nodes:
-            raise StageError(Reason.CONFIG_INVALID, f"PET_NODE_RANK is {rank}, but there are {nodes} nodes")
-        if nodes > 1 and not address:
-            raise StageError(Reason.CONFIG_INVALID, f"`distribution.numNodes` is {nodes}: PET_MASTER_ADDR must be set")
-        return cls(rank, address if nodes > 1 else None, int(environ.get("PET_MASTER_PORT", "29500")))
+        if nodes == 1:
+            return cls(0, "127.0.0.1", _free_port())
+        rank, address = environ.get("PET_NODE_RANK", ""), environ.get("PET_MASTER_ADDR", "")
+        if not address or not rank.isdigit() or int(rank) >= nodes:
+            raise StageError(
+                Reason.CONFIG_INVALID,
+                f"`distribution.numNodes` is {nodes}: PET_MASTER_ADDR and PET_NODE_RANK (0 to {nodes - 1}) must be set,"
+                f" not {address!r} and {rank!r}",
+            )
+        return cls(int(rank), address, int(environ.get("PET_MASTER_PORT", "29500")))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -28,7 +28,7 @@ class TaskFile:
     run: str
     """The run's directory."""
     rank: int
-    master_addr: str | None
+    master_addr: str
     master_port: int
 
     def write(self, path: Path) -> None:

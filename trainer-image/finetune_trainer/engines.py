@@ -58,13 +58,9 @@ _SHARED: Table = {
     "nproc_per_node": lambda t: t.config.distribution.num_proc_per_node,
     "node_rank": lambda t: t.node.rank,
     "rdzv_id": lambda t: t.config.run_id,
-}
-
-_RENDEZVOUS: Table = {
     "master_addr": lambda t: t.node.master_addr,
     "master_port": lambda t: t.node.master_port,
 }
-"""Several nodes only: a single one uses torchrun's own standalone rendezvous."""
 
 SFT: Table = {
     **_SHARED,
@@ -105,10 +101,7 @@ def _osft(task: EngineTask) -> OsftValues:
 
 def arguments(task: EngineTask) -> dict[str, Any]:
     """Keyword arguments for the engine's function in training_hub."""
-    table = TABLES[task.config.algorithm]
-    if task.node.master_addr is not None:
-        table = {**table, **_RENDEZVOUS}
-    return {name: value(task) for name, value in table.items()}
+    return {name: value(task) for name, value in TABLES[task.config.algorithm].items()}
 
 
 READ_BACK: Mapping[str, Mapping[str, str]] = {

@@ -204,6 +204,8 @@ class Stage:
             "TESTING": "true",
             METRICS_ENV: str(self.directory / paths.METRICS),
         }
+        if settings.distribution.num_nodes == 1:
+            environment["GLOO_SOCKET_IFNAME"] = "lo"  # gloo would ask for the address of the host's name
         if settings.distribution.accelerator == "CPU":
             environment |= cpu.environment(settings.distribution.num_proc_per_node)
             search.insert(0, str(cpu.SITE))
