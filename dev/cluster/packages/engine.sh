@@ -5,6 +5,7 @@
 mkdir -p "$CACHE"
 [ -n "${ENGINE_LOCKED:-}" ] || ENGINE_LOCKED=1 exec flock -o "$CACHE/engine.lock" "$0" "$@" # one at a time
 root=$CACHE/docker run=$CACHE/docker/run
+cgroup=finetune-dev-$(digest <(echo "$root")) # other caches have other engines
 own() { DOCKER_HOST=unix://$run/docker.sock docker "$@"; }
 alive() { [ "$(cat "/proc/$(cat "$run/dockerd.pid" 2>/dev/null)/comm" 2>/dev/null)" = dockerd ]; }
 answers() { [ -S "$run/docker.sock" ] && own info >/dev/null 2>&1; }
@@ -16,7 +17,7 @@ processes() {
   for p in $(pgrep -f -- "$run/"); do
     case $(readlink "/proc/$p/exe") in */dockerd* | */containerd*) echo "$p" ;; esac
   done
-  find /sys/fs/cgroup -path '*/finetune-dev/*' -name cgroup.procs -exec cat {} + 2>/dev/null || true
+  find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs -exec cat {} + 2>/dev/null || true
 }
 none_left() { [ -z "$(processes)" ]; }
 sweep() { # what a killed session left
@@ -26,7 +27,7 @@ sweep() { # what a killed session left
     sleep .2
   done
   none_left || die "processes of a former engine do not end: $(processes | sort -u | xargs)"
-  find /sys/fs/cgroup -depth -type d -path '*/finetune-dev*' -exec rmdir {} + 2>/dev/null || true
+  find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + 2>/dev/null || true
   rm -rf "$run"
   rmdir /run/containerd/s /run/containerd /run/docker/plugins /run/docker 2>/dev/null || true # made by docker; not empty: another engine's
 }
@@ -37,7 +38,7 @@ up() {
   if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then die 'no docker engine answers, and starting one needs Linux and root'; fi
   apt_install docker.io procps curl
   mkdir -p "$root/data" "$run"
-  options=(--cgroup-parent /finetune-dev)
+  options=(--cgroup-parent "/$cgroup")
   if ! ((0x$(awk '/^CapBnd/ {print $2}' /proc/self/status) >> 24 & 1)); then # CAP_SYS_RESOURCE
     options+=(--add-runtime "limited=$HERE/packages/runc-without-sys-resource" --default-runtime limited)
   fi
