@@ -127,8 +127,32 @@ def _patch_device_mesh(device_mesh: Any) -> None:
     device_mesh.init_device_mesh = init_device_mesh
 
 
+def _patch_accelerate(accelerator: Any) -> None:
+    """instructlab-training asks for bfloat16, which CPUs compute at half the speed of float32."""
+    original = accelerator.Accelerator.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **{**kwargs, "mixed_precision": "no"})
+
+    accelerator.Accelerator.__init__ = init
+
+
+def _patch_sft_model(model: Any) -> None:
+    """Recomputing activations saves a GPU's memory for a third more work; here `max_tokens_per_gpu` is knob enough."""
+    model.Model._enable_gradient_checkpointing_if_supported = lambda self: None
+
+
+def _patch_osft_model(setup: Any) -> None:
+    """The same as for accelerate: mini-trainer shards with bfloat16 parameters."""
+    original = setup.MixedPrecisionPolicy
+    setup.MixedPrecisionPolicy = lambda **kwargs: original(**{**kwargs, "param_dtype": None})
+
+
 _PATCHES: dict[str, Callable[[Any], None]] = {
     "torch": _patch_torch,
     "torch.distributed": _patch_distributed,
     "torch.distributed.device_mesh": _patch_device_mesh,
+    "accelerate.accelerator": _patch_accelerate,
+    "instructlab.training.model": _patch_sft_model,
+    "mini_trainer.setup_model_for_training": _patch_osft_model,
 }
