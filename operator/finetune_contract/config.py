@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from finetune_contract.base import ContractModel
+from finetune_contract.base import ContractModel, RunId
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -86,7 +86,7 @@ class TrainConfig(ContractModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     job: JobRef
-    run_id: str
+    run_id: RunId
     run_dir: str
     algorithm: Algorithm
     backend: Backend

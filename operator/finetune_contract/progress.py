@@ -5,47 +5,48 @@ server:
 https://github.com/kubeflow/trainer/tree/master/docs/proposals/2779-trainjob-progress
 """
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
-from finetune_contract.base import ContractModel
+from finetune_contract.base import ContractModel, Count, Moment
 
 HISTORY_LIMIT = 100
 """Most points in a loss history."""
+REMAINING_LIMIT = 10 * 365 * 86_400
+"""Seconds; an estimate beyond ten years says nothing."""
 
 
 class Metric(ContractModel):
     """One metric; the value is text, so that `0.0` and `NaN` survive JSON."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
-    value: Annotated[str, Field(max_length=64)]
+    value: Annotated[str, Field(max_length=32)]
 
 
 class TrainerStatus(ContractModel):
     """Trainer's own shape."""
 
     progress_percentage: Annotated[int, Field(ge=0, le=100)] | None = None
-    estimated_remaining_seconds: Annotated[int, Field(ge=0)] | None = None
+    estimated_remaining_seconds: Annotated[int, Field(ge=0, le=REMAINING_LIMIT)] | None = None
     metrics: Annotated[tuple[Metric, ...], Field(max_length=256)] = ()
     """Known names: loss, learning_rate, grad_norm, tokens_per_second, epoch."""
-    last_updated_time: datetime
+    last_updated_time: Moment
 
 
 class LossPoint(ContractModel):
     """Loss of one optimizer step, as text (`NaN` included), exactly as the engine logged it."""
 
-    step: Annotated[int, Field(ge=0)]
+    step: Count
     loss: Annotated[str, Field(max_length=32)]
 
 
 class ProgressReport(ContractModel):
     """A whole picture, not a difference: a lost, repeated or reordered post does no harm."""
 
-    attempt: Annotated[int, Field(ge=1)]
-    step: Annotated[int, Field(ge=0)]
-    total_steps: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=1, le=1000)]
+    step: Count
+    total_steps: Count
     """0: not known yet."""
     phase: Annotated[str, Field(max_length=64)] = ""
     """What the stage is doing now, for humans: `loading model`, `training`, `verifying`."""

@@ -2,12 +2,11 @@
 message.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from finetune_contract.base import ContractModel
+from finetune_contract.base import ContractModel, Count, Moment, RunId
 from finetune_contract.config import OsftValues, TrainingValues
 from finetune_contract.progress import LossPoint, Metric
 from finetune_contract.reasons import Reason
@@ -22,13 +21,13 @@ TERMINATION_LIMIT = 4096
 class ModelArtifact(ContractModel):
     """The final model, proven to load."""
 
-    path: str
+    path: Annotated[str, Field(max_length=400)]
     """Inside the workspace claim, relative to its root."""
-    digest: str
+    digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
     """`sha256:` over names and contents of the model's files."""
     kind: Literal["Full", "Adapter", "Merged"] = "Full"
-    parameters: Annotated[int, Field(ge=0)]
-    bytes: Annotated[int, Field(ge=0)]
+    parameters: Count
+    bytes: Count
 
 
 class StageResult(ContractModel):
@@ -36,19 +35,19 @@ class StageResult(ContractModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     stage: Literal["Train"] = "Train"
-    attempt: Annotated[int, Field(ge=1)]
-    run_id: str
-    rank: Annotated[int, Field(ge=0)] = 0
+    attempt: Annotated[int, Field(ge=1, le=1000)]
+    run_id: RunId
+    rank: Count = 0
     outcome: Literal["Succeeded", "Failed", "Interrupted"]
     """Interrupted: stopped by a signal with a checkpoint behind it; never a success, never the job's fault."""
     reason: Reason
     message: Annotated[str, Field(max_length=1024)] = ""
     """What happened and what to do about it, one or two sentences."""
-    exit_code: int
-    steps_done: Annotated[int, Field(ge=0)] = 0
-    steps_planned: Annotated[int, Field(ge=0)] = 0
-    started: datetime
-    finished: datetime
+    exit_code: Annotated[int, Field(ge=-255, le=255)]
+    steps_done: Count = 0
+    steps_planned: Count = 0
+    started: Moment
+    finished: Moment
     metrics: Annotated[tuple[Metric, ...], Field(max_length=64)] = ()
     loss_history: Annotated[tuple[LossPoint, ...], Field(max_length=100)] = ()
     model: ModelArtifact | None = None

@@ -25,7 +25,15 @@ class KeyedQueue(Generic[K]):
         self._failures: dict[K, int] = {}
 
     def add(self, key: K) -> None:
-        """Reconcile soon. A key that is being worked on is taken up once more afterwards."""
+        """Reconcile soon. A key that is being worked on is taken up once more afterwards; one that has failed waits
+        for the
+        end of its back-off, however often it is woken.
+        """
+        if key in self._failures and key in self._timers:
+            return
+        self._take(key)
+
+    def _take(self, key: K) -> None:
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._running:
@@ -42,7 +50,7 @@ class KeyedQueue(Generic[K]):
             return
         if timer:
             timer.cancel()
-        self._timers[key] = asyncio.get_running_loop().call_at(due, self.add, key)
+        self._timers[key] = asyncio.get_running_loop().call_at(due, self._take, key)
 
     async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
         """One worker, until cancelled.
@@ -61,15 +69,21 @@ class KeyedQueue(Generic[K]):
                 self._failures.pop(key, None)
             except Exception:
                 count = self._failures[key] = self._failures.get(key, 0) + 1
-                after = min(FIRST_RETRY_SECONDS * 2 ** (count - 1), LAST_RETRY_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311
+                after = _back_off(count)
                 logger.exception("reconcile of %s failed for the %d. time; again in %.1f s", key, count, after)
             finally:
                 self._running.discard(key)
             if key in self._again:
                 self._again.discard(key)
                 if key in self._failures and after is not None:
-                    self.add_after(key, after)  # a failing key waits, however often it is woken
+                    self.add_after(key, after)
                 else:
                     self.add(key)
             elif after is not None:
                 self.add_after(key, after)
+
+
+def _back_off(failures: int) -> float:
+    """Seconds, doubling, with jitter so that many keys do not come back at once."""
+    doubled = FIRST_RETRY_SECONDS * float(2 ** min(failures - 1, 10))
+    return min(doubled, LAST_RETRY_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311

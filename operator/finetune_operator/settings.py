@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 
 class SettingsError(ValueError):
     """A setting is missing or malformed; the text names the variable."""
@@ -20,7 +22,7 @@ class Settings:
     endpoint_url: str
     endpoint_port: int
     endpoint_secret: str
-    endpoint_names: tuple[str, ...]
+    endpoint_service: str
     health_port: int
     log_format: str
     log_level: str
@@ -31,7 +33,9 @@ class Settings:
     writes_per_second: float = 20.0
     """Budget of such writes over all jobs: with many jobs each one's progress is written less often."""
     pending_seconds: float = 4.0
-    """Time between looks at a job that waits for something which no watch reports."""
+    """Time between the first looks at a job that waits for something which no watch reports."""
+    longest_pending_seconds: float = 30.0
+    """The same after it has waited for long."""
     resync_seconds: float = 300.0
     """Time between full lists, which find what a watch has lost."""
 
@@ -58,6 +62,11 @@ class Settings:
         def items(name: str) -> tuple[str, ...]:
             return tuple(item.strip() for item in text(name, "").split(",") if item.strip())
 
+        level = text("FINETUNE_LOG_LEVEL", "INFO").upper()
+        if level not in LOG_LEVELS:
+            raise SettingsError(
+                f"environment variable FINETUNE_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {level}"
+            )
         runtime = text("FINETUNE_RUNTIME")
         return cls(
             namespace=text("FINETUNE_NAMESPACE"),
@@ -67,8 +76,8 @@ class Settings:
             endpoint_url=text("FINETUNE_ENDPOINT_URL"),
             endpoint_port=number("FINETUNE_ENDPOINT_PORT", 8443),
             endpoint_secret=text("FINETUNE_ENDPOINT_SECRET"),
-            endpoint_names=items("FINETUNE_ENDPOINT_NAMES"),
+            endpoint_service=text("FINETUNE_ENDPOINT_SERVICE"),
             health_port=number("FINETUNE_HEALTH_PORT", 8080),
             log_format=text("FINETUNE_LOG_FORMAT", "json"),
-            log_level=text("FINETUNE_LOG_LEVEL", "INFO").upper(),
+            log_level=level,
         )

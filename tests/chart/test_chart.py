@@ -218,7 +218,7 @@ def test_settings_are_what_the_operator_reads(objects: list[Json]) -> None:
     assert settings.allowed_runtimes == {"finetune-torch"}
     service = one(objects, "Service")["metadata"]["name"]
     assert settings.endpoint_url == f"https://{service}.system.svc:8443"
-    assert f"{service}.system.svc" in settings.endpoint_names
+    assert settings.endpoint_service == service
     assert settings.endpoint_secret == one(objects, "Secret")["metadata"]["name"]
 
 

@@ -77,7 +77,7 @@ class Operator:
             "FINETUNE_ENDPOINT_URL": f"https://localhost:{self.port}",
             "FINETUNE_ENDPOINT_PORT": str(self.port),
             "FINETUNE_ENDPOINT_SECRET": "finetune-operator-endpoint",
-            "FINETUNE_ENDPOINT_NAMES": "finetune-operator.finetune-system.svc",
+            "FINETUNE_ENDPOINT_SERVICE": "finetune-operator",
             "FINETUNE_HEALTH_PORT": str(self.port + 1),
             "FINETUNE_LOG_FORMAT": "text",
             **self.environment,

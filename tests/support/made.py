@@ -11,6 +11,7 @@ from finetune_operator.plan.job import FineTuneJob, parse
 from support.manifests import job as manifest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+RUN = "j-0123456789ab"
 UID = "6f1c8a52-0000-4000-8000-000000000001"
 
 
@@ -31,7 +32,9 @@ def made_job(status: FineTuneJobStatus | None = None, name: str = "j", **spec: A
 
 def made_train_job(**changes: Any) -> TrainJobView:
     """A running TrainJob of attempt 1."""
-    values = {"name": "j-a1", "uid": "t", "namespace": "team", "job_uid": UID, "attempt": 1}
+    values: dict[str, Any] = {"name": "j-a1", "uid": "t", "namespace": "team", "job_uid": UID, "attempt": 1}
+    if "complete" in changes or "failed_reason" in changes:
+        values["finished_at"] = NOW
     return TrainJobView(**(values | changes))
 
 
@@ -44,6 +47,7 @@ def made_pod(**changes: Any) -> PodView:
         "job_uid": UID,
         "attempt": 1,
         "phase": "Running",
+        "version": 1,
     }
     return PodView(**(values | changes))
 
@@ -70,7 +74,7 @@ def made_result(**changes: Any) -> StageResult:
     """A complete result of attempt 1."""
     values: dict[str, Any] = {
         "attempt": 1,
-        "run_id": "j-0123456789ab",
+        "run_id": RUN,
         "outcome": "Succeeded",
         "reason": "Completed",
         "exit_code": 0,
@@ -79,7 +83,7 @@ def made_result(**changes: Any) -> StageResult:
         "started": NOW,
         "finished": NOW,
         "loss_history": (LossPoint(step=1, loss="2.0"), LossPoint(step=10, loss="0.5")),
-        "model": ModelArtifact(path="runs/j-0123456789ab/model", digest="sha256:" + "0" * 64, parameters=1, bytes=4),
+        "model": ModelArtifact(path=f"runs/{RUN}/model", digest="sha256:" + "0" * 64, parameters=1, bytes=4),
     }
     return StageResult.model_validate(values | changes)
 

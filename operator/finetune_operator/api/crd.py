@@ -41,7 +41,7 @@ EXPRESSIBLE = frozenset(
 COLUMNS: tuple[Json, ...] = (
     {"name": "State", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Succeeded")].reason'},
     {"name": "Progress", "type": "string", "jsonPath": ".status.progress.summary"},
-    {"name": "Loss", "type": "string", "jsonPath": ".status.metrics.loss"},
+    {"name": "Loss", "type": "string", "jsonPath": ".status.progress.loss"},
     {"name": "ETA", "type": "string", "jsonPath": ".status.progress.remaining"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Algorithm", "type": "string", "jsonPath": ".spec.algorithm", "priority": 1},

@@ -1,6 +1,7 @@
 """Everything a decision rests on, as values. Pure: filled by `observe`, read by `policy` and `status`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from finetune_contract.progress import ProgressReport
@@ -15,17 +16,21 @@ class TrainJobView:
     uid: str
     namespace: str
     job_uid: str
+    """Of the FineTuneJob that controls it."""
     attempt: int
+    version: int = 0
+    """resourceVersion; comparable within one resource."""
     deleting: bool = False
     complete: bool = False
     failed_reason: str | None = None
     failed_message: str = ""
+    finished_at: datetime | None = None
     suspended: bool = False
 
     @property
     def finished(self) -> bool:
         """Trainer has said its last word."""
-        return self.complete or self.failed_reason is not None
+        return self.finished_at is not None
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class PodView:
     uid: str
     namespace: str
     job_uid: str
+    """As its label says: anybody in the namespace can write it, nobody outside is believed."""
     attempt: int
+    version: int = 0
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
@@ -52,8 +59,8 @@ class PodView:
 
     @property
     def started(self) -> bool:
-        """Its container runs or has run."""
-        return self.phase != "Pending" or self.exit_code is not None
+        """Its container runs or has run, and it has not been taken away."""
+        return not self.deleting and (self.phase != "Pending" or self.exit_code is not None)
 
     @property
     def running(self) -> bool:
@@ -93,8 +100,17 @@ class Observation:
     """The current attempt's pods."""
     progress: ProgressReport | None = None
     result: StageResult | None = None
-    """As posted, or as read from a termination message."""
-    train_job_gone: bool = False
-    """It was made before, and the API server says that it is no more."""
+    """As posted."""
+    gone_since: datetime | None = None
+    """The TrainJob was made before, and the API server says since then that it is no more."""
+    run_id: str = ""
+    """The job's run: a result of another one says nothing. Empty: not known."""
     obstacles: tuple[Obstacle, ...] = ()
     """Met while looking things up and creating children."""
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the attempt's TrainJob came to its end; None while it has not."""
+        if self.train_job and self.train_job.finished:
+            return self.train_job.finished_at
+        return self.gone_since

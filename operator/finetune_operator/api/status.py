@@ -82,6 +82,8 @@ class Progress(ApiModel):
     """Seconds of training left at the current pace."""
     summary: Annotated[str | None, Field(max_length=16)] = None
     """`percentage` for people: `42%`."""
+    loss: Annotated[str | None, Field(max_length=16)] = None
+    """`metrics.loss` for people: `0.8134`."""
     remaining: Annotated[str | None, Field(max_length=16)] = None
     """`estimatedRemainingSeconds` for people: `1m20s`."""
     tokens_per_second: Decimal | None = None

@@ -12,17 +12,7 @@ Json = dict[str, Any]
 
 
 class NameTaken(Exception):
-    """An object of the child's name exists and is not ours.
-
-    Attributes:
-        kind: of the object.
-        name: of the object.
-        owner: who controls it, in words.
-    """
-
-    def __init__(self, kind: str, name: str, owner: str) -> None:
-        super().__init__(f"{kind} {name} is taken: {owner}")
-        self.kind, self.name, self.owner = kind, name, owner
+    """An object of the child's name exists and is not ours; the text says which, and whose it is."""
 
 
 async def create(api: Api, collection: str, manifest: Json) -> tuple[Json, bool]:
@@ -37,7 +27,7 @@ async def create(api: Api, collection: str, manifest: Json) -> tuple[Json, bool]
     except AlreadyExists:
         found = await api.get(f"{collection}/{manifest['metadata']['name']}")
     if not _is_ours(manifest, found):
-        raise NameTaken(manifest["kind"], manifest["metadata"]["name"], _owner(found))
+        raise NameTaken(f"{manifest['kind']} {manifest['metadata']['name']} is taken: {_owner(found)}")
     return found, False
 
 

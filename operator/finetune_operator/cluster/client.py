@@ -88,14 +88,14 @@ class Api:
         content_type: str = "application/json",
     ) -> Json:
         url = path + ("?" + urlencode(query) if query else "")
-        request = await self._client.param_serialize(
-            method,
-            url,
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
         try:
+            request = await self._client.param_serialize(
+                method,
+                url,
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
             response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
             data = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -105,5 +105,5 @@ class Api:
         except ValueError:
             parsed = data.decode(errors="replace")
         if response.status >= 400:
-            raise from_status(response.status, parsed, response.getheader("Retry-After"))
+            raise from_status(response.status, parsed)
         return parsed if isinstance(parsed, dict) else {}

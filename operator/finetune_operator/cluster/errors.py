@@ -8,15 +8,13 @@ class ApiError(Exception):
         code: HTTP status.
         reason: `Status.reason`, for example `AlreadyExists`.
         message: `Status.message`: the API server's own words.
-        retry_after: seconds the server asked to wait, where it did.
     """
 
-    def __init__(self, code: int, reason: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(f"{code} {reason}: {message}")
         self.code = code
         self.reason = reason
         self.message = message
-        self.retry_after = retry_after
 
 
 class NotFound(ApiError):
@@ -41,12 +39,11 @@ class Unavailable(ApiError):
     """429, 5xx or no answer: the same call may be accepted later."""
 
 
-def from_status(code: int, body: object, retry_after: str | None = None) -> ApiError:
+def from_status(code: int, body: object) -> ApiError:
     """The error for a response with this HTTP status and `metav1.Status` body."""
     status = body if isinstance(body, dict) else {}
     reason = str(status.get("reason", ""))
     message = str(status.get("message", "") or body or "")[:1024]
-    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
     if code == 404:
         kind: type[ApiError] = NotFound
     elif code == 409:
@@ -55,4 +52,4 @@ def from_status(code: int, body: object, retry_after: str | None = None) -> ApiE
         kind = Unavailable
     else:
         kind = Refused
-    return kind(code, reason, message, wait)
+    return kind(code, reason, message)

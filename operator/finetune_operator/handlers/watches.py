@@ -1,6 +1,7 @@
 """Watch events into stores; a wake-up for whom they concern. No decisions, no API calls."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
@@ -25,9 +26,15 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False
 
 
-def register(
-    registry: kopf.OperatorRegistry, stores: Stores, queue: KeyedQueue[Key], pod_gone: Callable[[str], None]
-) -> None:
+@dataclass(frozen=True)
+class Gone:
+    """Who wants to know that an object of this uid is no more."""
+
+    job: Callable[[str], None]
+    pod: Callable[[str], None]
+
+
+def register(registry: kopf.OperatorRegistry, stores: Stores, queue: KeyedQueue[Key], gone: Gone) -> None:
     """Handlers for the three kinds."""
 
     def wake(key: Key | None) -> None:
@@ -39,6 +46,7 @@ def register(
         if type == "DELETED":
             meta = body["metadata"]
             stores.drop_job(Key(meta["namespace"], meta["name"]), meta["uid"])
+            gone.job(meta["uid"])
         else:
             wake(stores.put_job(body))
 
@@ -51,5 +59,5 @@ def register(
     async def pod(type: str | None, body: Mapping[str, Any], **_: Any) -> None:
         if view := pod_view(body):
             if type == "DELETED":
-                pod_gone(view.uid)
+                gone.pod(view.uid)
             wake(stores.drop_pod(view) if type == "DELETED" else stores.put_pod(view))

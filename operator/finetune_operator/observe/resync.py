@@ -1,16 +1,18 @@
 """Full lists: the first one before any decision, later ones to find what a watch has lost (kopf never tells of an
-object
-that vanished between two lists).
+object that vanished between two lists). A list corrects only what is older than itself.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
-from finetune_operator.observe.stores import Key, Stores
+from finetune_operator.api.observation import PodView, TrainJobView
+from finetune_operator.observe.stores import Key, Stores, version
 from finetune_operator.observe.views import pod_view, train_job_view
 from finetune_operator.plan.names import JOB_UID_LABEL
 
 PAGE = "500"
+
+T = TypeVar("T")
 
 
 class Lister(Protocol):
@@ -20,53 +22,68 @@ class Lister(Protocol):
         """One page."""
 
 
-async def resync(api: Lister, stores: Stores, namespaces: tuple[str, ...]) -> None:
+async def resync(api: Lister, stores: Stores, namespaces: tuple[str, ...], trainer_served: bool) -> None:
     """Bring the stores to what the API server has.
 
     Args:
         api: to read lists from.
         stores: to correct.
         namespaces: to look at; empty means all.
+        trainer_served: whether the API server knows TrainJobs.
     """
-    jobs = [item async for item in _all(api, "/apis/finetune.dev/v1alpha1", "finetunejobs", namespaces)]
-    train_jobs = [
-        item async for item in _all(api, "/apis/trainer.kubeflow.org/v1alpha1", "trainjobs", namespaces, JOB_UID_LABEL)
-    ]
-    pods = [item async for item in _all(api, "/api/v1", "pods", namespaces, JOB_UID_LABEL)]
-    _correct(stores, jobs, train_jobs, pods)
+    scopes = [f"/namespaces/{name}" for name in namespaces] or [""]
+    for scope in scopes:
+        jobs, at = await _list(api, f"/apis/finetune.dev/v1alpha1{scope}/finetunejobs", lambda body: body)
+        _correct_jobs(stores, jobs, at, scope)
+        if trainer_served:
+            path = f"/apis/trainer.kubeflow.org/v1alpha1{scope}/trainjobs"
+            train_jobs, at = await _list(api, path, train_job_view, JOB_UID_LABEL)
+            _drop_missing(stores.train_jobs.values(), train_jobs, at, scope, stores.drop_train_job)
+            for train_job in train_jobs:
+                stores.put_train_job(train_job)
+        pods, at = await _list(api, f"/api/v1{scope}/pods", pod_view, JOB_UID_LABEL)
+        _drop_missing(stores.pods.values(), pods, at, scope, stores.drop_pod)
+        for pod in pods:
+            stores.put_pod(pod)
+    for uid in set(stores.train_jobs) | set(stores.pods):
+        if uid not in stores.keys:
+            stores.forget(uid)
 
 
-def _correct(
-    stores: Stores, jobs: list[dict[str, Any]], train_jobs: list[dict[str, Any]], pods: list[dict[str, Any]]
-) -> None:
-    there = {item["metadata"]["uid"] for item in (*jobs, *train_jobs, *pods)}
-    for uid, key in list(stores.keys.items()):
-        if uid not in there:
+def _correct_jobs(stores: Stores, jobs: list[dict[str, Any]], at: int, scope: str) -> None:
+    there = {job["metadata"]["uid"] for job in jobs}
+    for key, known in list(stores.jobs.items()):
+        uid = known["metadata"]["uid"]
+        if uid not in there and version(known) <= at and scope in ("", f"/namespaces/{key.namespace}"):
             stores.drop_job(Key(*key), uid)
     for job in jobs:
         stores.put_job(job)
-    for known_job in [view for views in stores.train_jobs.values() for view in views.values()]:
-        if known_job.uid not in there:
-            stores.drop_train_job(known_job)
-    for view in filter(None, map(train_job_view, train_jobs)):
-        stores.put_train_job(view)
-    for known_pod in [view for views in stores.pods.values() for view in views.values()]:
-        if known_pod.uid not in there:
-            stores.drop_pod(known_pod)
-    for pod in filter(None, map(pod_view, pods)):
-        stores.put_pod(pod)
 
 
-async def _all(
-    api: Lister, prefix: str, plural: str, namespaces: tuple[str, ...], selector: str = ""
-) -> AsyncIterator[dict[str, Any]]:
-    for path in [f"{prefix}/namespaces/{n}/{plural}" for n in namespaces] or [f"{prefix}/{plural}"]:
-        query = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})
-        while True:
-            page = await api.get(path, **query)
-            for item in page.get("items", ()):
-                yield item
-            token = page.get("metadata", {}).get("continue")
-            if not token:
-                break
-            query["continue"] = token
+V = TypeVar("V", TrainJobView, PodView)
+
+
+def _drop_missing(
+    known: Iterable[dict[str, V]], listed: list[V], at: int, scope: str, drop: Callable[[V], object]
+) -> None:
+    there = {view.uid for view in listed}
+    for view in [view for views in known for view in views.values()]:
+        if view.uid not in there and view.version <= at and scope in ("", f"/namespaces/{view.namespace}"):
+            drop(view)
+
+
+async def _list(
+    api: Lister, path: str, view: Callable[[dict[str, Any]], T | None], selector: str = ""
+) -> tuple[list[T], int]:
+    """Trimmed page by page, so that a big cluster's objects are never all in memory; and the list's resource
+    version.
+    """
+    found: list[T] = []
+    query = {"limit": PAGE} | ({"labelSelector": selector} if selector else {})
+    while True:
+        page = await api.get(path, **query)
+        found += [trimmed for item in page.get("items", ()) if (trimmed := view(item)) is not None]
+        token = page["metadata"].get("continue")
+        if not token:
+            return found, int(page["metadata"]["resourceVersion"])
+        query["continue"] = token

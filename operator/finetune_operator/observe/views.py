@@ -5,7 +5,9 @@ from typing import Any
 
 from finetune_contract.result import TERMINATION_LIMIT
 from finetune_operator.api.observation import PodView, TrainJobView
-from finetune_operator.plan.names import ATTEMPT_LABEL, JOB_UID_LABEL
+from finetune_operator.api.v1alpha1 import GROUP, KIND
+from finetune_operator.plan.names import ATTEMPT_LABEL, JOB_UID_LABEL, train_job
+from finetune_operator.status.duration import parse
 
 Json = Mapping[str, Any]
 CONTAINER = "node"
@@ -13,26 +15,39 @@ MESSAGE_LIMIT = 1024
 
 
 def train_job_view(body: Json) -> TrainJobView | None:
-    """None where the labels are not ours."""
-    keys = _keys(body)
-    if keys is None:
+    """None where no FineTuneJob controls it under the name of one of its attempts: labels alone prove nothing."""
+    meta = body.get("metadata") or {}
+    owner: Json = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), {})
+    if owner.get("kind") != KIND or not str(owner.get("apiVersion", "")).startswith(f"{GROUP}/"):
+        return None
+    attempt = str(meta["name"]).rpartition("-a")[2]
+    if not attempt.isdigit() or meta["name"] != train_job(owner["name"], int(attempt)):
         return None
     conditions = {c["type"]: c for c in (body.get("status") or {}).get("conditions") or ()}
-    failed = conditions.get("Failed")
-    is_failed = failed is not None and failed.get("status") == "True"
+    complete, failed = (c if _is_true(c) else None for c in (conditions.get("Complete"), conditions.get("Failed")))
+    last = complete or failed
     return TrainJobView(
-        **keys,
-        complete=_is_true(conditions.get("Complete")),
-        failed_reason=str(failed.get("reason", "Failed")) if failed and is_failed else None,
-        failed_message=str(failed.get("message", ""))[:MESSAGE_LIMIT] if failed and is_failed else "",
+        name=meta["name"],
+        uid=meta["uid"],
+        namespace=meta["namespace"],
+        job_uid=owner["uid"],
+        attempt=int(attempt),
+        version=int(meta["resourceVersion"]),
+        deleting=bool(meta.get("deletionTimestamp")),
+        complete=complete is not None,
+        failed_reason=str(failed.get("reason", "Failed")) if failed else None,
+        failed_message=str(failed.get("message", ""))[:MESSAGE_LIMIT] if failed else "",
+        finished_at=parse(last["lastTransitionTime"]) if last else None,
         suspended=_is_true(conditions.get("Suspended")),
     )
 
 
 def pod_view(body: Json) -> PodView | None:
     """None where the labels are not ours."""
-    keys = _keys(body)
-    if keys is None:
+    meta = body.get("metadata") or {}
+    labels = meta.get("labels") or {}
+    attempt = labels.get(ATTEMPT_LABEL, "")
+    if JOB_UID_LABEL not in labels or not attempt.isdigit():
         return None
     status = body.get("status") or {}
     container: Json = next((c for c in status.get("containerStatuses") or () if c.get("name") == CONTAINER), {})
@@ -41,7 +56,13 @@ def pod_view(body: Json) -> PodView | None:
     scheduled: Json = next((c for c in status.get("conditions") or () if c.get("type") == "PodScheduled"), {})
     unschedulable = scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else ""
     return PodView(
-        **keys,
+        name=meta["name"],
+        uid=meta["uid"],
+        namespace=meta["namespace"],
+        job_uid=labels[JOB_UID_LABEL],
+        attempt=int(attempt),
+        version=int(meta["resourceVersion"]),
+        deleting=bool(meta.get("deletionTimestamp")),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         message=str(status.get("message", ""))[:MESSAGE_LIMIT],
@@ -57,19 +78,3 @@ def pod_view(body: Json) -> PodView | None:
 
 def _is_true(condition: Json | None) -> bool:
     return condition is not None and condition.get("status") == "True"
-
-
-def _keys(body: Json) -> dict[str, Any] | None:
-    meta = body.get("metadata") or {}
-    labels = meta.get("labels") or {}
-    attempt = labels.get(ATTEMPT_LABEL, "")
-    if JOB_UID_LABEL not in labels or not attempt.isdigit():
-        return None
-    return {
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "namespace": meta["namespace"],
-        "job_uid": labels[JOB_UID_LABEL],
-        "attempt": int(attempt),
-        "deleting": bool(meta.get("deletionTimestamp")),
-    }

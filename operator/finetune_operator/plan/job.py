@@ -17,7 +17,6 @@ class FineTuneJob:
     uid: str
     generation: int
     resource_version: str
-    created: str
     spec: FineTuneJobSpec
     status: FineTuneJobStatus
 
@@ -42,7 +41,6 @@ def parse(body: Mapping[str, Any]) -> FineTuneJob:
         uid=meta["uid"],
         generation=meta.get("generation", 1),
         resource_version=meta["resourceVersion"],
-        created=meta["creationTimestamp"],
         spec=FineTuneJobSpec.model_validate(body["spec"]),
         status=FineTuneJobStatus.model_validate(body.get("status") or {}),
     )

@@ -6,10 +6,10 @@ from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
 from finetune_contract import paths
 from finetune_operator.api.audience import audience
+from finetune_operator.api.status import Resolved
 from finetune_operator.plan import names, sources
 from finetune_operator.plan.claim import workspace_name
 from finetune_operator.plan.job import FineTuneJob
-from finetune_operator.plan.resolve import resolve
 
 CONTAINER = "node"
 """Replicated job and container that Trainer looks for."""
@@ -17,13 +17,13 @@ TOKEN_SECONDS = 3600
 HUB_TOKEN_KEY = "token"  # noqa: S105  # the key's name
 
 
-def train_job(job: FineTuneJob, attempt: int, runtime: str) -> dict[str, Any]:
+def train_job(job: FineTuneJob, resolved: Resolved, attempt: int, runtime: str) -> dict[str, Any]:
     """The TrainJob to create; `suspend` and `managedBy` stay unset, because queue managers own them."""
     resources = job.spec.resources
     trainer: dict[str, Any] = {
         "numNodes": resources.num_nodes,
         # never left to Trainer: it would count CPUs where a resource's name does not contain "gpu"
-        "numProcPerNode": resolve(job.spec).num_proc_per_node,
+        "numProcPerNode": resolved.num_proc_per_node,
     }
     if per_node := _resources(job):
         trainer["resourcesPerNode"] = per_node

@@ -14,9 +14,8 @@ TERMINATED = 143
 
 def known_result(seen: Observation) -> StageResult | None:
     """The posted result; else one from a pod's termination message (the operator was away when it was posted)."""
-    if seen.result is not None:
-        return seen.result
-    read = [found for pod in seen.pods if (found := _from_termination_message(pod))]
+    told = [seen.result] if seen.result else [r for pod in seen.pods if (r := _from_termination_message(pod))]
+    read = [result for result in told if seen.run_id in ("", result.run_id)]
     complete = [result for result in read if result.complete]
     failed = [result for result in read if result.outcome == "Failed"]
     return next(iter(complete + failed + read), None)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from finetune_contract import paths
-from finetune_contract.progress import LossPoint, Metric, ProgressReport
+from finetune_contract.progress import HISTORY_LIMIT, LossPoint, Metric, ProgressReport
 from finetune_contract.result import StageResult
 from finetune_operator.api.observation import Observation
 from finetune_operator.api.status import (
@@ -22,9 +22,11 @@ from finetune_operator.plan.job import FineTuneJob
 from finetune_operator.policy.outcome import known_result
 from finetune_operator.status.conditions import RECONCILING, STALLED, SUCCEEDED, TRAINED, replace
 from finetune_operator.status.duration import human, timestamp
-from finetune_operator.status.state import State, is_terminal, state_of
+from finetune_operator.status.state import State, has_result, is_terminal, state_of
 
 STAGE = "Train"
+COLUMN = 8
+"""Characters of a loss in `kubectl get`."""
 
 
 def project(job: FineTuneJob, seen: Observation, resolved: Resolved, run_id: str, now: datetime) -> FineTuneJobStatus:
@@ -39,7 +41,8 @@ def project(job: FineTuneJob, seen: Observation, resolved: Resolved, run_id: str
     """
     before = job.status
     if is_terminal(before):
-        return before.model_copy(update={"observed_generation": job.generation})
+        conditions = tuple(c.model_copy(update={"observed_generation": job.generation}) for c in before.conditions)
+        return before.model_copy(update={"observed_generation": job.generation, "conditions": conditions})
     state, result = state_of(job, seen, now), known_result(seen)
     after = before.model_copy(
         update={
@@ -53,9 +56,9 @@ def project(job: FineTuneJob, seen: Observation, resolved: Resolved, run_id: str
             "attempts": _attempts(before.attempts, seen, state, result, now),
         }
     )
-    if seen.progress:
-        after = _with_progress(after, seen.progress)
-    if result:
+    if seen.progress and (result is None or seen.progress.trainer_status.last_updated_time > result.finished):
+        after = _with_progress(after, seen.progress)  # a result is the last word, until the same TrainJob starts again
+    if result and not has_result(before, result):
         after = _with_result(after, job, result)
     if state.succeeded != "Unknown" and after.progress:
         finished = {"estimated_remaining_seconds": None, "remaining": None, "phase": None}
@@ -115,73 +118,87 @@ def _attempts(
     return (*before[:-1], last.model_copy(update=update))
 
 
-def _metrics(named: tuple[Metric, ...], history: tuple[LossPoint, ...]) -> Metrics:
-    values = {metric.name: metric.value[:32] for metric in named}
+def _metrics(before: Metrics | None, named: tuple[Metric, ...], history: tuple[HistoryPoint, ...]) -> Metrics:
+    """What is told now over what was told before. The loss is the curve's last point: the engine's own number."""
+    known = before or Metrics()
+    values = {metric.name: metric.value for metric in named}
     return Metrics(
-        # the curve's last point and the latest value are the same number: the engine's own
-        loss=history[-1].loss if history else values.get("loss"),
-        learning_rate=values.get("learning_rate"),
-        grad_norm=values.get("grad_norm"),
+        loss=history[-1].loss if history else known.loss,
+        learning_rate=values.get("learning_rate", known.learning_rate),
+        grad_norm=values.get("grad_norm", known.grad_norm),
     )
 
 
-def _history(points: tuple[LossPoint, ...]) -> tuple[HistoryPoint, ...]:
-    return tuple(HistoryPoint(step=point.step, loss=point.loss) for point in points)
+def _history(before: tuple[HistoryPoint, ...], told: tuple[LossPoint, ...]) -> tuple[HistoryPoint, ...]:
+    """The curve that is told, or the one before it with its last point: a termination message has room for no more."""
+    points = tuple(HistoryPoint(step=point.step, loss=point.loss) for point in told)
+    if len(points) != 1 or not before:
+        return points or before
+    earlier = tuple(point for point in before if point.step < points[0].step)
+    return (*earlier[: HISTORY_LIMIT - 1], *points)
 
 
 def _with_progress(status: FineTuneJobStatus, report: ProgressReport) -> FineTuneJobStatus:
     shown = report.trainer_status
     values = {metric.name: metric.value for metric in shown.metrics}
     left = shown.estimated_remaining_seconds
+    history = _history(status.loss_history, report.loss_history)
     progress = Progress(
         step=report.step,
         total_steps=report.total_steps,
         epoch=values.get("epoch"),
         percentage=_percentage(report.step, report.total_steps),
         summary=f"{_percentage(report.step, report.total_steps)}%",
+        loss=_short(history[-1].loss) if history else None,
         estimated_remaining_seconds=left,
         remaining=None if left is None else human(left),
         tokens_per_second=values.get("tokens_per_second"),
         phase=report.phase or None,
         last_updated_time=timestamp(shown.last_updated_time),
     )
-    update: dict[str, object] = {"progress": progress}
-    if report.loss_history:
-        update |= {
-            "metrics": _metrics(shown.metrics, report.loss_history),
-            "loss_history": _history(report.loss_history),
-        }
-    return status.model_copy(update=update)
+    metrics = _metrics(status.metrics, shown.metrics, history)
+    return status.model_copy(update={"progress": progress, "metrics": metrics, "loss_history": history})
 
 
 def _with_result(status: FineTuneJobStatus, job: FineTuneJob, result: StageResult) -> FineTuneJobStatus:
     before = status.progress or Progress()
+    step, total = max(result.steps_done, before.step), result.steps_planned or before.total_steps
+    history = _history(status.loss_history, result.loss_history)
     progress = before.model_copy(
         update={
-            "step": result.steps_done,
-            "total_steps": result.steps_planned or before.total_steps,
-            "percentage": _percentage(result.steps_done, result.steps_planned),
-            "summary": f"{_percentage(result.steps_done, result.steps_planned)}%",
+            "step": step,
+            "total_steps": total,
+            "percentage": _percentage(step, total),
+            "summary": f"{_percentage(step, total)}%",
+            "loss": _short(history[-1].loss) if history else None,
         }
     )
-    update: dict[str, object] = {"progress": progress}
-    if result.loss_history:
-        update["loss_history"] = _history(result.loss_history)
-    if result.loss_history or result.metrics:
-        update["metrics"] = _metrics(result.metrics, result.loss_history)
-    if result.complete and result.model:
-        claim, run = workspace_name(job), paths.run_dir(result.run_id).relative_to(paths.WORKSPACE)
+    update: dict[str, object] = {
+        "progress": progress,
+        "loss_history": history,
+        "metrics": _metrics(status.metrics, result.metrics, history),
+    }
+    if result.complete and result.model and status.run_id:
+        run = f"pvc://{workspace_name(job)}/{paths.run_dir(status.run_id).relative_to(paths.WORKSPACE)}"
         model = OutputModel(
-            uri=f"pvc://{claim}/{result.model.path}",
+            uri=f"{run}/{paths.MODEL}",
             digest=result.model.digest,
             kind=result.model.kind,
             bytes=result.model.bytes,
             parameters=result.model.parameters,
         )
-        update["output"] = Output(model=model, report=f"pvc://{claim}/{run}/{paths.LOSS_CHART}")
+        update["output"] = Output(model=model, report=f"{run}/{paths.LOSS_CHART}")
     return status.model_copy(update=update)
 
 
 def _percentage(step: int, total: int) -> int:
     """Rounded down, so that 100 means: all steps done."""
     return min(100, step * 100 // total) if total else 0
+
+
+def _short(loss: str) -> str:
+    """A loss for a column: as told where that is short, else four digits of it."""
+    try:
+        return loss if len(loss) <= COLUMN else f"{float(loss):.4g}"
+    except ValueError:
+        return loss[:COLUMN]

@@ -14,6 +14,8 @@ from finetune_operator.status.conditions import STALLED, SUCCEEDED, find
 from finetune_operator.status.duration import parse
 
 COMPLETED, PENDING, TRAINING = "Completed", "Pending", "Training"
+LAST_WORDS_SECONDS = 90.0
+"""Longest wait for pods that end after their TrainJob: the chart's grace period and a little more."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,31 @@ def is_terminal(status: FineTuneJobStatus) -> bool:
     return summary is not None and summary.status != "Unknown"
 
 
-def has_result(status: FineTuneJobStatus, attempt: int) -> bool:
-    """The attempt's result stands in the status."""
-    return any(a.number == attempt and a.reason is not None for a in status.attempts)
+def has_result(status: FineTuneJobStatus, result: StageResult) -> bool:
+    """This result stands in the status."""
+    wanted = (result.attempt, str(result.reason), result.steps_done)
+    return any((a.number, a.reason, a.steps_done) == wanted for a in status.attempts)
 
 
 def state_of(job: FineTuneJob, seen: Observation, now: datetime) -> State:
-    """Judge in order: ended, held up, running, waiting."""
+    """Judge in order: ended, held up, suspended, running, waiting."""
     result = known_result(seen)
-    if (seen.train_job and seen.train_job.finished) or seen.train_job_gone:
+    if seen.ended_at and not _may_still_report(seen, result, now):
         return _ended(job, seen, result)
     if blocked := obstacle(seen):
         return _held_up(job, blocked, now)
+    if seen.train_job and seen.train_job.suspended:
+        return State("Unknown", PENDING, f"TrainJob {seen.train_job.name} is suspended")
     if any(pod.started for pod in seen.pods):
         return State("Unknown", TRAINING, _doing(seen))
     return State("Unknown", PENDING, _waiting_for(seen))
+
+
+def _may_still_report(seen: Observation, result: StageResult | None, now: datetime) -> bool:
+    """A pod in its grace time may be posting the result at this moment: a failure is not called before it has ended."""
+    if result is not None or seen.ended_at is None or not any(pod.running for pod in seen.pods):
+        return False
+    return (now - seen.ended_at).total_seconds() < LAST_WORDS_SECONDS
 
 
 def _ended(job: FineTuneJob, seen: Observation, result: StageResult | None) -> State:
@@ -88,8 +100,6 @@ def _doing(seen: Observation) -> str:
 def _waiting_for(seen: Observation) -> str:
     if seen.train_job is None:
         return "The TrainJob is being made"
-    if seen.train_job.suspended:
-        return f"TrainJob {seen.train_job.name} is suspended"
     unschedulable = next((pod.unschedulable for pod in seen.pods if pod.unschedulable), "")
     if unschedulable:
         return f"No node fits: {unschedulable}"[:1024]

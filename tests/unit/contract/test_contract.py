@@ -38,10 +38,29 @@ def test_termination_message_fits_whatever_the_result_holds() -> None:
     big = made_result(
         message=text,
         loss_history=tuple(LossPoint(step=i, loss="0.123456789012345") for i in range(100)),
-        metrics=tuple(Metric(name=f"metric-{i}", value="1" * 64) for i in range(64)),
+        metrics=tuple(Metric(name=f"metric-{i}", value="1" * 32) for i in range(64)),
         engine={f"package-{i}": "1.2.3" for i in range(16)},
         finished=datetime(2026, 1, 1, tzinfo=UTC),
     )
     message = termination_message(big)
     assert len(message.encode()) <= TERMINATION_LIMIT
     assert StageResult.model_validate_json(message).complete
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("runId", "/etc"),
+        ("runId", "../up"),
+        ("stepsDone", 10**30),
+        ("stepsDone", -1),
+        ("finished", "0001-01-01T00:00:00+14:00"),
+        ("finished", "2026-01-01T00:00:00"),
+        ("exitCode", 10**9),
+        ("message", "x" * 1025),
+    ],
+)
+def test_absurd_values_are_refused_before_they_reach_a_status(field: str, value: object) -> None:
+    body = json.loads(made_result().to_json()) | {field: value}
+    with pytest.raises(ValidationError, match=field):
+        StageResult.model_validate_json(json.dumps(body))

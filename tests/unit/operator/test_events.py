@@ -5,7 +5,7 @@ from finetune_operator.api.status import FineTuneJobStatus
 from finetune_operator.plan.resolve import resolve
 from finetune_operator.status.events import Event, transitions
 from finetune_operator.status.project import project
-from support.made import NOW, made_failure, made_job, made_pod, made_progress, made_result, made_train_job
+from support.made import NOW, RUN, made_failure, made_job, made_pod, made_progress, made_result, made_train_job
 
 RUNNING = Observation(made_train_job(), (made_pod(),))
 
@@ -15,7 +15,7 @@ def story(*observations: Observation) -> list[Event]:
     status = FineTuneJobStatus()
     for seen in observations:
         job = made_job(status)
-        after = project(job, seen, resolve(job.spec), "run", NOW)
+        after = project(job, seen, resolve(job.spec), RUN, NOW)
         told += transitions(status, after)
         status = after
     return told

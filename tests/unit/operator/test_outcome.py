@@ -4,7 +4,7 @@ import pytest
 
 from finetune_operator.api.observation import Observation
 from finetune_operator.policy.outcome import failure, known_result
-from support.made import made_failure, made_pod, made_result, made_train_job
+from support.made import NOW, made_failure, made_pod, made_result, made_train_job
 
 FAILED = {"failed_reason": "ReachedMaxRestarts", "failed_message": "jobset failed"}
 
@@ -14,7 +14,7 @@ FAILED = {"failed_reason": "ReachedMaxRestarts", "failed_message": "jobset faile
     [
         pytest.param(Observation(made_train_job(complete=True)), "ResultMissing", id="complete without a result"),
         pytest.param(Observation(made_train_job(**FAILED)), "PodsLost", id="failed and no pod left to ask"),
-        pytest.param(Observation(train_job_gone=True), "TrainJobDeleted", id="deleted"),
+        pytest.param(Observation(gone_since=NOW), "TrainJobDeleted", id="deleted"),
         pytest.param(
             Observation(made_train_job(failed_reason="DeadlineExceeded")), "DeadlineExceeded", id="Trainer's deadline"
         ),

@@ -9,6 +9,7 @@ from finetune_contract.config import TrainConfig
 from finetune_operator.plan import names, run
 from finetune_operator.plan.claim import workspace_claim, workspace_name
 from finetune_operator.plan.configmap import ca_config_map, config_map
+from finetune_operator.plan.job import FineTuneJob
 from finetune_operator.plan.resolve import resolve
 from finetune_operator.plan.sources import parse
 from finetune_operator.plan.trainjob import train_job
@@ -17,8 +18,12 @@ from support.made import UID, made_job
 LONGEST = "a" * 40
 
 
-def patched_pod(manifest: dict) -> dict:  # type: ignore[type-arg]
-    patch = manifest["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
+def manifest(job: FineTuneJob) -> dict:  # type: ignore[type-arg]
+    return train_job(job, resolve(job.spec), 1, "finetune-torch")
+
+
+def patched_pod(made: dict) -> dict:  # type: ignore[type-arg]
+    patch = made["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]
     return patch["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]  # type: ignore[no-any-return]
 
 
@@ -28,30 +33,28 @@ def test_pod_names_fit() -> None:
 
 
 def test_train_job_owns_nothing_of_others() -> None:
-    spec = train_job(made_job(), 1, "finetune-torch")["spec"]
+    spec = manifest(made_job())["spec"]
     assert "suspend" not in spec
     assert "managedBy" not in spec
     assert [patch["manager"] for patch in spec["runtimePatches"]] == ["finetune.dev/operator"]
 
 
 def test_processes_are_always_a_number() -> None:
-    cpu = train_job(made_job(resources={"gpusPerNode": 0}), 1, "r")["spec"]["trainer"]
+    cpu = manifest(made_job(resources={"gpusPerNode": 0}))["spec"]["trainer"]
     assert cpu["numProcPerNode"] == 1
-    gpu = train_job(made_job(resources={"gpusPerNode": 4, "gpuResourceName": "nvidia.com/mig-1g.5gb"}), 1, "r")["spec"]
+    gpu = manifest(made_job(resources={"gpusPerNode": 4, "gpuResourceName": "nvidia.com/mig-1g.5gb"}))["spec"]
     assert gpu["trainer"]["numProcPerNode"] == 4
     assert gpu["trainer"]["resourcesPerNode"]["limits"] == {"nvidia.com/mig-1g.5gb": "4"}
 
 
 def test_resources_are_requested_as_limited() -> None:
-    trainer = train_job(made_job(resources={"gpusPerNode": 0, "cpu": "500m", "memory": "2Gi"}), 1, "r")["spec"][
-        "trainer"
-    ]
+    trainer = manifest(made_job(resources={"gpusPerNode": 0, "cpu": "500m", "memory": "2Gi"}))["spec"]["trainer"]
     assert trainer["resourcesPerNode"]["requests"] == trainer["resourcesPerNode"]["limits"]
     assert trainer["resourcesPerNode"]["limits"] == {"cpu": "500m", "memory": "2Gi"}
 
 
 def test_token_is_for_this_job_only() -> None:
-    pod = patched_pod(train_job(made_job(), 1, "r"))
+    pod = patched_pod(manifest(made_job()))
     volume = next(v for v in pod["spec"]["volumes"] if v["name"] == "finetune-token")
     audience = volume["projected"]["sources"][0]["serviceAccountToken"]["audience"]
     assert audience == f"finetune.dev/v1alpha1/namespaces/team/finetunejobs/j/{UID}"
@@ -61,7 +64,7 @@ def test_source_claims_are_mounted_once_and_read_only() -> None:
     job = made_job(
         model={"source": "pvc://shared/models/base"}, dataset={"train": {"source": "pvc://shared/data/train.jsonl"}}
     )
-    pod = patched_pod(train_job(job, 1, "r"))
+    pod = patched_pod(manifest(job))
     claims = [v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v]
     assert claims == ["j-workspace", "shared"]
     mounts = {m["mountPath"]: m for m in pod["spec"]["containers"][0]["volumeMounts"]}
@@ -92,7 +95,7 @@ def test_unknown_source_is_an_error() -> None:
 
 def test_hub_token_comes_by_reference() -> None:
     job = made_job(model={"source": "hf://o/n", "secretRef": {"name": "hub"}})
-    env = train_job(job, 1, "r")["spec"]["trainer"]["env"]
+    env = manifest(job)["spec"]["trainer"]["env"]
     assert env == [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}]
 
 

@@ -1,5 +1,6 @@
 """From what was seen to the status."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,10 +10,9 @@ from finetune_contract.progress import LossPoint
 from finetune_operator.api.observation import Missing, Observation, Obstacle
 from finetune_operator.api.status import FineTuneJobStatus
 from finetune_operator.plan.resolve import resolve
-from finetune_operator.plan.run import run_id
 from finetune_operator.status.conditions import find
 from finetune_operator.status.project import project
-from support.made import NOW, made_failure, made_job, made_pod, made_progress, made_result, made_train_job
+from support.made import NOW, RUN, made_failure, made_job, made_pod, made_progress, made_result, made_train_job
 
 RUNNING = Observation(made_train_job(), (made_pod(),))
 
@@ -22,8 +22,7 @@ def see(*observations: Observation, seconds: int = 1, **spec: Any) -> FineTuneJo
     status = FineTuneJobStatus()
     for number, seen in enumerate(observations):
         job = made_job(status, **spec)
-        resolved = resolve(job.spec)
-        status = project(job, seen, resolved, run_id(job, resolved), NOW + timedelta(seconds=number * seconds))
+        status = project(job, seen, resolve(job.spec), RUN, NOW + timedelta(seconds=number * seconds))
     return status
 
 
@@ -108,8 +107,68 @@ def test_failure_is_told_and_stalls() -> None:
 
 def test_terminal_status_never_changes() -> None:
     done = see(RUNNING, Observation(made_train_job(complete=True), result=made_result()))
-    for seen in (Observation(), RUNNING, Observation(train_job_gone=True)):
+    for seen in (Observation(), RUNNING, Observation(gone_since=NOW)):
         assert project(made_job(done), seen, resolve(made_job().spec), "x", NOW) == done
+
+
+def test_edit_of_a_finished_job_is_acknowledged() -> None:
+    done = see(RUNNING, Observation(made_train_job(complete=True), result=made_result()))
+    edited = replace(made_job(done), generation=2)
+    after = project(edited, Observation(), resolve(edited.spec), RUN, NOW)
+    assert after.observed_generation == 2
+    assert {condition.observed_generation for condition in after.conditions} == {2}
+
+
+def test_curve_survives_a_termination_message_with_room_for_its_last_point_only() -> None:
+    curve = tuple(str(n) for n in range(50, 0, -1))
+    before = with_(RUNNING, progress=made_progress(50, 51, curve))
+    short = made_result(steps_done=51, steps_planned=51, loss_history=(LossPoint(step=51, loss="0.5"),))
+    pod = made_pod(phase="Succeeded", exit_code=0, termination_message=short.to_json())
+    status = see(before, Observation(made_train_job(complete=True), (pod,)))
+    assert [point.step for point in status.loss_history] == list(range(1, 52))
+    assert status.metrics
+    assert (status.metrics.loss, status.metrics.learning_rate) == ("0.5", "0.001")
+
+
+def test_old_progress_does_not_come_back_after_the_result() -> None:
+    told = with_(RUNNING, progress=made_progress(3, age=5))
+    status = see(told, with_(told, result=made_result()), with_(told, result=made_result()))
+    assert status.progress
+    assert (status.progress.step, status.progress.summary) == (10, "100%")
+
+
+def test_result_of_another_run_says_nothing() -> None:
+    status = see(RUNNING, Observation(made_train_job(complete=True), run_id=RUN, result=made_result(run_id="other")))
+    assert summary(status) == ("False", "ResultMissing")
+
+
+def test_failure_is_not_called_while_a_pod_may_still_report() -> None:
+    ended = Observation(made_train_job(failed_reason="X"), (made_pod(deleting=True),))
+    assert summary(see(RUNNING, ended))[0] == "Unknown"
+    assert summary(see(RUNNING, ended, seconds=91)) == ("False", "PodsLost")
+    assert summary(see(RUNNING, with_(ended, result=made_failure()))) == ("False", "DataInvalid")
+
+
+def test_suspended_job_waits_whatever_its_last_pods_were() -> None:
+    pods = (made_pod(phase="Failed", exit_code=143, deleting=True),)
+    status = see(RUNNING, Observation(made_train_job(suspended=True), pods))
+    assert summary(status) == ("Unknown", "Pending")
+
+
+@pytest.mark.parametrize(
+    ("loss", "want"),
+    [
+        ("0.0", "0.0"),
+        ("NaN", "NaN"),
+        ("2.4370415210723877", "2.437"),
+        ("0.00001234567", "1.235e-05"),
+        ("x" * 32, "x" * 8),
+    ],
+)
+def test_loss_for_the_column(loss: str, want: str) -> None:
+    status = see(with_(RUNNING, progress=made_progress(losses=(loss,))))
+    assert status.progress
+    assert status.progress.loss == want
 
 
 @pytest.mark.parametrize("loss", ["0.0", "NaN", "inf", "0.30000000000000004"])

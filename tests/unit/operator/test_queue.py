@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from finetune_operator.queue import KeyedQueue
+from finetune_operator.queue import KeyedQueue, _back_off
 
 
 async def run(queue: KeyedQueue[str], reconcile: Callable[[str], Awaitable[float | None]], seconds: float) -> None:
@@ -63,6 +63,31 @@ async def test_failing_key_is_not_hot_however_often_it_is_woken() -> None:
     queue.add("a")
     await run(queue, reconcile, 0.8)
     assert calls <= 3
+
+
+async def test_key_woken_between_failures_still_waits_for_its_back_off() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    calls = 0
+
+    async def reconcile(key: str) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("always")
+
+    async def wake() -> None:
+        while True:
+            queue.add("a")
+            await asyncio.sleep(0.01)
+
+    waking = asyncio.create_task(wake())
+    await run(queue, reconcile, 0.8)
+    waking.cancel()
+    assert calls <= 3
+
+
+def test_back_off_has_a_limit_however_often_a_key_has_failed() -> None:
+    assert _back_off(1) <= 0.6
+    assert 48 <= _back_off(5000) <= 72
 
 
 async def test_timer_and_the_earlier_of_two() -> None:

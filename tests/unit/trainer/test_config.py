@@ -47,7 +47,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], reas
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="nowhere.json"):
+    with pytest.raises(StageError, match=r"nowhere\.json"):
         config.load(tmp_path / "nowhere.json")
 
 
