@@ -101,7 +101,12 @@ def whereabouts(job: dict[str, Any], chart: Path) -> str:
     """Model and chart."""
     model = job["status"]["output"]["model"]
     size = f"{model.get('parameters', 0) / 1e6:.2f} million parameters, {model.get('bytes', 0) / 1e6:.1f} MB"
-    return f"  model       {model['uri']}\n              {size}, {model['digest']}\n  loss chart  {chart}"
+    return f"  model       {model['uri']}\n              {size}, {model['digest']}\n  loss chart  {_shown(chart)}"
+
+
+def _shown(path: Path) -> Path:
+    """As one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def onwards(job: dict[str, Any]) -> str:
@@ -109,7 +114,8 @@ def onwards(job: dict[str, Any]) -> str:
     run = (job["status"].get("attempts") or [{}])[-1].get("trainJob", "")
     return "\n".join(
         (
-            "  export KUBECONFIG=$(make -s kubeconfig)     # kubectl: . dev/cluster/env.sh",
+            "  . dev/cluster/env.sh                        # kubectl, helm and KUBECONFIG for this shell;",
+            "  export KUBECONFIG=$(make -s kubeconfig)     # … or only where the cluster is",
             "  kubectl get ftj                             # state, progress, loss",
             f"  kubectl describe ftj {NAME}             # every setting as used, and the story in Events",
             f"  kubectl get trainjob {run}          # what Kubeflow Trainer ran",

@@ -84,7 +84,10 @@ def examples(base: Score, tuned: Score, count: int = 6) -> Table:
 
 
 def _chosen(tuned: Score, count: int) -> list[int]:
-    spread = [round(i * (tuned.total - 1) / max(1, count - 1)) for i in range(count)] if tuned.total else []
+    """Languages take turns, and numbers are spread over all there are."""
+    groups = [[i for i, a in enumerate(tuned.answers) if a.language == language] for language in tuned.languages]
+    turns = [groups[i % len(groups)] for i in range(count)] if groups else []
+    spread = [group[round(i * (len(group) - 1) / max(1, count - 1))] for i, group in enumerate(turns)]
     wrong = next((i for i, answer in enumerate(tuned.answers) if not answer.right), None)
     return list(dict.fromkeys([*spread, *([] if wrong is None else [wrong])]))
 

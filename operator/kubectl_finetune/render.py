@@ -39,7 +39,7 @@ def live(view: JobView, events: Sequence[Event], now: datetime, width: int, trou
     if facts := _facts(view):
         parts += [Text(), Text(facts, style="dim", overflow="ellipsis", no_wrap=True)]
     if events:
-        parts += [Text(), _events(events[-SHOWN_EVENTS:], now)]
+        parts += [Text(), *_events(events[-SHOWN_EVENTS:], now)]
     if trouble:
         parts += [Text(), Text(trouble, style="yellow")]
     return Panel(
@@ -109,7 +109,7 @@ def _headline(view: JobView) -> Text:
         text.append(f"  step {view.step} of {view.total_steps}")
         if view.epoch:
             text.append(f", epoch {short_number(view.epoch)}")
-    if view.phase and view.phase != "training" and view.succeeded is None:
+    if view.phase not in ("", "training") and view.phase not in view.message and view.succeeded is None:
         text.append(f"  {view.phase}", style="italic")
     return text
 
@@ -159,15 +159,20 @@ def _facts(view: JobView) -> str:
     return "   ".join(facts)
 
 
-def _events(events: Sequence[Event], now: datetime) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", style="dim", no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
-    for event in events:
-        age = duration((now - event.time).total_seconds()) if event.time else ""
-        table.add_row(age, Text(event.reason, style="yellow" if event.kind == "Warning" else ""), event.message)
-    return table
+def _events(events: Sequence[Event], now: datetime) -> list[RenderableType]:
+    """One line each; only the message gives way where there is not enough room."""
+    ages = [duration((now - event.time).total_seconds()) if event.time else "" for event in events]
+    age_width, reason_width = max(map(len, ages)), max(len(event.reason) for event in events)
+    return [
+        Text.assemble(
+            (f"{age:>{age_width}}  ", "dim"),
+            (f"{event.reason:<{reason_width}}  ", "yellow" if event.kind == "Warning" else ""),
+            " ".join(event.message.split()),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        for age, event in zip(ages, events, strict=True)
+    ]
 
 
 def _clock(view: JobView, now: datetime) -> str:

@@ -78,3 +78,12 @@ def test_outcome():
     assert render.outcome(view_of(FAILED)) == (
         "default/quickstart failed after 30s: DataInvalid: row 7: no assistant message"
     )
+
+
+def test_long_messages_give_way_to_age_and_reason():
+    long = [
+        {"type": "Warning", "reason": "ClaimMissing", "message": "word " * 60, "lastTimestamp": "2026-11-20T10:00:10Z"}
+    ]
+    console = Console(record=True, width=60, force_terminal=True, file=io.StringIO())
+    console.print(render.live(view_of(TRAINING), events_of(long), NOW, 60))
+    assert "32s  ClaimMissing  word word" in console.export_text()

@@ -33,11 +33,21 @@ def test_shares():
 
 
 def test_examples_show_a_mistake_if_there_is_one():
+    mistake = Answer("Write 8 in English.", "eight", "nine")
     base = Score((WRONG,) * 20)
-    tuned = Score((*(RIGHT,) * 9, WRONG, *(RIGHT,) * 10))
+    tuned = Score((*(RIGHT,) * 9, mistake, *(RIGHT,) * 10))
     text = shown(examples(base, tuned, count=3))
     assert text.count("✔ seven") == 3
-    assert text.count("✘ sechs") == 5  # the base model's four rows, and the one mistake
+    assert text.count("✘ nine") == 1
+
+
+def test_examples_take_languages_in_turns():
+    tuned = Score(
+        tuple(Answer(f"Write {n} in {where}.", "x", "x") for n in range(9) for where in ("English", "German"))
+    )
+    text = shown(examples(tuned, tuned, count=3))
+    for question in ("Write 0 in English.", "Write 4 in German.", "Write 8 in English."):
+        assert question in text
 
 
 def test_comparison():
