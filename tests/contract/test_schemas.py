@@ -1,4 +1,5 @@
-"""The contract's schemas, as committed. A change that old images or old operators would stumble over needs a new version.
+"""The contract's schemas, as committed. A change that old images or old operators would stumble over needs a new
+version.
 
 To accept a change: raise SCHEMA_VERSION where it is not a mere addition, then `python tests/contract/test_schemas.py`.
 """

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +50,7 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Run the demo once. The cluster stays as it is: `make cluster-down` removes it."""
     environment = tool_environment()
     kubeconfig = Path(environment["KUBECONFIG"])
@@ -75,7 +74,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     seconds = time.monotonic() - started
     print(log.read_text())
     # the tools are on PATH only after the demo has made them
-    yield Demo(Cluster(kubeconfig, tool_environment()), log.read_text(), done.returncode, seconds, watch.rows)
+    return Demo(Cluster(kubeconfig, tool_environment()), log.read_text(), done.returncode, seconds, watch.rows)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """`make demo` ends as the README says, and the object tells the truth about it."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from support.kube import ROOT, Cluster, condition
@@ -24,7 +25,7 @@ def test_columns_change_at_least_every_ten_seconds(demo: Demo) -> None:
     training = [(at, row.split()) for at, row in demo.rows if " Training " in f" {row} "]
     with_loss = [(at, cells) for at, cells in training if len(cells) >= 5]
     assert len(with_loss) >= 5, demo.rows
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(with_loss, with_loss[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(with_loss)]
     assert max(gaps) <= 10, gaps
     _, last = with_loss[-1]
     state, percent, loss, left = last[1:5]
