@@ -1,7 +1,7 @@
 #!/bin/bash
 # tools.sh kind|control-plane: downloads that tier's binaries from where upstream releases them, verified by checksum.
 . "$(dirname "$0")/../lib.sh"
-. "$HERE/official/versions.sh"
+. "$(dirname "$0")/versions.sh"
 case $(uname -m) in x86_64) arch=amd64 ;; aarch64 | arm64) arch=arm64 ;; *) die "no binaries for $(uname -m)" ;; esac
 [ "$(uname -s)" = Linux ] || die "the tools are downloaded for Linux; on $(uname -s) work in a Linux VM"
 new=$(mktemp -d "$CACHE/download.XXXX"); trap 'rm -rf "$new"' EXIT

@@ -5,6 +5,7 @@ from typing import Literal
 
 from finetune_operator.api.status import Condition, FineTuneJobStatus
 from finetune_operator.status.conditions import STALLED, SUCCEEDED, find
+from finetune_operator.status.state import PENDING
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def _state(before: FineTuneJobStatus, after: FineTuneJobStatus) -> Event | None:
     old, new = find(before.conditions, SUCCEEDED), find(after.conditions, SUCCEEDED)
     if new is None or (old and (old.status, old.reason) == (new.status, new.reason)):
         return None
+    if new.reason == PENDING and new.status == "Unknown":
+        return None  # the TrainJob's creation, or the end of an obstacle, tells it better
     stalled = find(after.conditions, STALLED)
     kind: Literal["Normal", "Warning"] = "Warning" if stalled and stalled.status == "True" else "Normal"
     return Event(kind, new.reason, _sentence(new, after))
@@ -55,8 +58,7 @@ def _state(before: FineTuneJobStatus, after: FineTuneJobStatus) -> Event | None:
 
 def _sentence(summary: Condition, after: FineTuneJobStatus) -> str:
     if summary.status == "True" and after.output and after.output.model:
-        loss = f", last loss {after.metrics.loss}" if after.metrics and after.metrics.loss else ""
-        return f"{summary.message}{loss}. Model: {after.output.model.uri}"
+        return f"{summary.message}{_loss(after, 'last loss')}. Model: {after.output.model.uri}"
     return summary.message
 
 
@@ -68,5 +70,10 @@ def _quarter(before: FineTuneJobStatus, after: FineTuneJobStatus) -> Event | Non
     quarter = now.percentage // 25
     if quarter in (0, 4) or quarter <= (then.percentage // 25 if then else 0):
         return None
-    loss = f", loss {after.metrics.loss}" if after.metrics and after.metrics.loss else ""
-    return Event("Normal", "Progress", f"{now.percentage} % (step {now.step} of {now.total_steps}){loss}")
+    return Event(
+        "Normal", "Progress", f"{now.percentage} % (step {now.step} of {now.total_steps}){_loss(after, 'loss')}"
+    )
+
+
+def _loss(status: FineTuneJobStatus, label: str) -> str:
+    return f", {label} {status.progress.loss}" if status.progress and status.progress.loss else ""

@@ -29,7 +29,7 @@ def test_a_good_job() -> None:
     done = Observation(made_train_job(complete=True), result=made_result())
     told = story(Observation(made_train_job()), RUNNING, trained(10), trained(30), trained(31), trained(80), done, done)
     assert [event.reason for event in told] == [
-        "TrainJobCreated", "Pending", "Training", "Progress", "Progress", "Completed"
+        "TrainJobCreated", "Training", "Progress", "Progress", "Completed"
     ]  # fmt: skip
     assert {event.kind for event in told} == {"Normal"}
     assert told[-1].message.endswith("last loss 0.5. Model: pvc://j-workspace/runs/j-0123456789ab/model")
