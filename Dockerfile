@@ -1,6 +1,6 @@
 # The slim image: operator, and later the stages that need no accelerator. No torch in it.
 # BASE_IMAGE: what runs. BUILD_IMAGE: where packages are installed; a machine with a private package index gives another one.
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84
 ARG BUILD_IMAGE=${BASE_IMAGE}
 
 FROM ${BUILD_IMAGE} AS build

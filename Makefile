@@ -45,7 +45,7 @@ verify: setup generated-current ## Style, types, layers, and that generated file
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
-	git ls-files -z '*.sh' .ci/run | xargs -0 $(VENV)/bin/shellcheck -x
+	git ls-files -z '*.sh' .ci/run | xargs -0 $(VENV)/bin/shellcheck -x -P SCRIPTDIR
 	$(MAKE) --no-print-directory locks-current
 
 ##@ Cluster
@@ -80,7 +80,7 @@ format: setup ## Format and mend what can be mended
 	$(VENV)/bin/ruff check --fix
 lock: setup ## Lock dependencies anew, within the bounds of pyproject.toml
 	$(VENV)/bin/$(LOCK) --upgrade pyproject.toml -o requirements.lock
-	$(VENV)/bin/$(LOCK) --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(VENV)/bin/$(LOCK) --upgrade --group dev pyproject.toml -o requirements-dev.lock
 locks-current: setup
 	dev/locks-current.sh $(VENV)/bin/uv
 clean: ## Remove environments and build products of this checkout

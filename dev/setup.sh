@@ -11,7 +11,9 @@ uv=$cache/uv-$UV_VERSION/bin/uv
 if [ ! -x "$uv" ]; then
   python=$(command -v python3) || { echo 'setup: needs python3 (3.11 or later)' >&2; exit 1; }
   if ! "$python" -m venv "$cache/uv-$UV_VERSION" 2>/dev/null; then
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo 'setup: needs the venv module of python3' >&2; exit 1; }
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+      echo 'setup: needs the venv module of python3' >&2; exit 1
+    fi
     apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends python3-venv >/dev/null
     "$python" -m venv "$cache/uv-$UV_VERSION"
   fi

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from finetune_contract.base import ContractModel
 from finetune_contract.config import TrainConfig
 from finetune_contract.progress import ProgressReport

@@ -1,4 +1,4 @@
-"""webhooks.py CERTIFICATE NAME=PORT...: from the JSON objects on stdin, the webhook configurations, pointed at local processes."""
+"""webhooks.py CERTIFICATE NAME=PORT...: from the JSON objects on stdin, the webhooks, pointed at local processes."""
 
 import base64
 import json
