@@ -68,7 +68,7 @@ images-load: ## Push them to the cluster's registry, changed layers only
 setup: ## Python environment of operator, tools and tests (.venv)
 	@dev/setup.sh $(VENV) requirements-dev.lock
 setup-trainer: ## Python environment of the trainer (.venv-trainer, about 6 GB)
-	@dev/setup.sh $(TRAINER_VENV) trainer-image/requirements-test.lock
+	@dev/setup.sh $(TRAINER_VENV) trainer-image/requirements.lock trainer-image/requirements-test.lock
 generate: setup ## Definition and API reference from the models
 	$(PY) -m finetune_operator.api.crd --write
 	$(PY) -m finetune_operator.reference --write
@@ -81,6 +81,8 @@ format: setup ## Format and mend what can be mended
 lock: setup ## Lock dependencies anew, within the bounds of pyproject.toml
 	$(VENV)/bin/$(LOCK) --upgrade pyproject.toml -o requirements.lock
 	$(VENV)/bin/$(LOCK) --upgrade --group dev pyproject.toml -o requirements-dev.lock
+	$(VENV)/bin/$(LOCK) --upgrade --override trainer-image/overrides.txt trainer-image/pyproject.toml -o trainer-image/requirements.lock
+	$(VENV)/bin/$(LOCK) --upgrade -c trainer-image/requirements.lock trainer-image/requirements-test.in -o trainer-image/requirements-test.lock
 locks-current: setup
 	dev/locks-current.sh $(VENV)/bin/uv
 clean: ## Remove environments and build products of this checkout

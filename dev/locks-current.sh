@@ -8,7 +8,9 @@ lock() { # LOCK ARGUMENT...
   local file=$1; shift
   cp "$file" "$copy/lock"
   "$uv" pip compile -q --universal --generate-hashes --no-annotate --no-emit-index-url --no-header "$@" -o "$copy/lock" >/dev/null
-  diff -q "$file" "$copy/lock" >/dev/null || { echo "$file is out of date: run make lock" >&2; exit 1; }
+  diff -q <(grep -v '^#' "$file") "$copy/lock" >/dev/null || { echo "$file is out of date: run make lock" >&2; exit 1; }
 }
 lock requirements.lock pyproject.toml
 lock requirements-dev.lock --group dev pyproject.toml
+lock trainer-image/requirements.lock --override trainer-image/overrides.txt trainer-image/pyproject.toml
+lock trainer-image/requirements-test.lock -c trainer-image/requirements.lock trainer-image/requirements-test.in

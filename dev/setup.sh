@@ -1,10 +1,11 @@
 #!/bin/bash
-# setup.sh VENV LOCK: a Python environment with exactly what LOCK names, every package checked by its hash. A second call does nothing.
+# setup.sh VENV LOCK...: a Python environment with exactly what the locks name, every package checked by its hash. A second call
+# does nothing.
 set -euo pipefail
-venv=$1 lock=$2
+venv=$1; shift
 UV_VERSION=0.13.8
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/finetune-dev
-stamp=$venv/.locked-$(sha256sum "$lock" | cut -c1-12)
+stamp=$venv/.locked-$(cat "$@" | sha256sum | cut -c1-12)
 [ -e "$stamp" ] && exit
 
 uv=$cache/uv-$UV_VERSION/bin/uv
@@ -21,9 +22,9 @@ if [ ! -x "$uv" ]; then
 fi
 # pip knows a machine's own authorities by its configuration; uv only by this variable
 [ -n "${SSL_CERT_FILE:-}" ] || [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-echo "setup: $venv from $lock" >&2
+echo "setup: $venv from $*" >&2
 [ -x "$venv/bin/python" ] || "$uv" venv -q --python '>=3.11,<3.13' "$venv"
-UV_HTTP_TIMEOUT=300 "$uv" pip sync -q --python "$venv/bin/python" --require-hashes "$lock"
+UV_HTTP_TIMEOUT=300 "$uv" pip sync -q --python "$venv/bin/python" --require-hashes "$@"
 ln -sf "$uv" "$venv/bin/uv"
 rm -f "$venv"/.locked-*
 touch "$stamp"
