@@ -3,28 +3,26 @@
 import contextlib
 import errno
 import logging
-import os
 import shutil
-import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from finetune_contract import paths
-from finetune_contract.config import TrainConfig, TrainingValues
+from finetune_contract.config import TrainConfig
 from finetune_contract.progress import Metric
 from finetune_contract.reasons import ExitCode, Reason
-from finetune_contract.result import ModelArtifact, StageResult, termination_message
-from finetune_trainer import __version__, chart, classify, config, cpu, sources
+from finetune_contract.result import StageResult, termination_message
+from finetune_trainer import chart, config, environment, outcome, sources
 from finetune_trainer.engine_main import TaskFile
 from finetune_trainer.errors import EXIT_CODE_OF_REASON, StageError
 from finetune_trainer.log import fields
-from finetune_trainer.metrics import METRICS_ENV, as_text
+from finetune_trainer.metrics import as_text
+from finetune_trainer.outcome import Outcome
 from finetune_trainer.process import EngineProcess, Stopper
 from finetune_trainer.progress import Progress
 from finetune_trainer.report import RESULT_SECONDS, Credentials, KubeflowTrainer, Operator
@@ -35,7 +33,6 @@ GRACE_SECONDS = 25.0
 """After SIGTERM, how long the engine may take: Kubernetes kills after 30 unless told otherwise, and we still post."""
 INTERRUPTED_RESULT_SECONDS = 4.0
 """How long an interrupted run offers its result."""
-ENGINE_PACKAGES = {"SFT": "instructlab-training", "OSFT": "rhai-innovation-mini-trainer"}
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,6 @@ class Surroundings:
 
     credentials: Credentials = field(default_factory=Credentials)
     termination_log: Path = Path(paths.TERMINATION_LOG)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the work ended, before it is told."""
-
-    reason: Reason
-    message: str = ""
-    model: ModelArtifact | None = None
-    training: TrainingValues | None = None
 
 
 def main(config_path: Path, surroundings: Surroundings) -> int:
@@ -125,18 +112,18 @@ class Stage:
             logger.info("this run is already complete", extra=fields(run=self.settings.run_id))
             return self._tell(earlier) if self.leads else ExitCode.OK
         try:
-            outcome = self._work(config_path)
+            end = self._work(config_path)
         except StageError as error:
-            outcome = Outcome(error.reason, error.message)
+            end = Outcome(error.reason, error.message)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            outcome = Outcome(
+            end = Outcome(
                 Reason.DISK_FULL if full else Reason.ENGINE_FAILED,
                 f"{error.strerror}: {error.filename}" + ("; make `storage.size` larger" if full else ""),
             )
-        if self.stopper.requested.is_set() and outcome.reason is not Reason.COMPLETED:
-            outcome = Outcome(Reason.INTERRUPTED, "stopped by a signal; the next start of this run trains again")
-        return self._finish(outcome)
+        if self.stopper.requested.is_set() and end.reason is not Reason.COMPLETED:
+            end = Outcome(Reason.INTERRUPTED, "stopped by a signal; the next start of this run trains again")
+        return self._finish(end)
 
     def _complete_result(self) -> StageResult | None:
         """The result of this very run, if it is complete and its model still there."""
@@ -166,7 +153,7 @@ class Stage:
             master_addr=self.node.master_addr,
             master_port=self.node.master_port,
         ).write(task)
-        engine = EngineProcess(task, self._environment())
+        engine = EngineProcess(task, environment.of_engine(self.settings, self.node.rank))
         try:
             return self._follow(engine)
         finally:
@@ -184,34 +171,6 @@ class Stage:
         if self.leads:
             for name in (paths.METRICS, paths.RESULT, paths.LOSS_CHART):
                 (self.directory / name).unlink(missing_ok=True)
-
-    def _environment(self) -> dict[str, str]:
-        """Of the engine and its workers. Tokens stay here: the engine reads local files only."""
-        settings, inherited = self.settings, os.environ
-        search = [str(Path(file).resolve().parents[1]) for file in (cpu.__file__, paths.__file__)]
-        environment = {
-            **{k: v for k, v in inherited.items() if k not in ("HF_TOKEN", "PYTHONPATH") and not k.startswith("PET_")},
-            # torchrun stands beside this Python, which may not be on PATH
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', os.defpath)}",
-            "PYTHONUNBUFFERED": "1",
-            "HF_HUB_OFFLINE": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_DATASETS_CACHE": str(self.directory / "engine" / f"data-{self.node.rank}" / "cache"),
-            "TOKENIZERS_PARALLELISM": "false",
-            # shared by all runs on a machine unless it has a name of its own; read when the engines are imported
-            "CHECKPOINT_TRIGGER_FILENAME": f"finetune-{settings.job.uid}-{settings.run_id[-16:]}-{self.node.rank}",
-            # flash-attn is not in the image; the engine takes torch's own attention only for what it calls tests
-            "TESTING": "true",
-            METRICS_ENV: str(self.directory / paths.METRICS),
-        }
-        if settings.distribution.num_nodes == 1:
-            environment["GLOO_SOCKET_IFNAME"] = "lo"  # gloo would ask for the address of the host's name
-        if settings.distribution.accelerator == "CPU":
-            environment |= cpu.environment(settings.distribution.num_proc_per_node)
-            search.insert(0, str(cpu.SITE))
-        search += filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))
-        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(search))
-        return environment
 
     def _follow(self, engine: EngineProcess) -> Outcome:
         """Until the engine has ended, one way or another."""
@@ -234,7 +193,7 @@ class Stage:
         engine.collect()
         self._take_events(engine, told, wait=0)
         self.progress.read()
-        return self._judge(code, told.get("outcome"), list(engine.tail))
+        return outcome.judge(code, told.get("outcome"), list(engine.tail), self.progress.history)
 
     def _take_events(self, engine: EngineProcess, told: dict[str, Any], wait: float) -> None:
         while (event := engine.next_event(wait)) is not None:
@@ -244,39 +203,18 @@ class Stage:
             if "dataset" in event:
                 logger.info("data is tokenized", extra=fields(**event["dataset"], steps=event["total"]))
 
-    def _judge(self, code: int | None, outcome: dict[str, Any] | None, tail: list[str]) -> Outcome:
-        """What the engine's end means."""
-        last = self.progress.history.last
-        if self.progress.not_finite.is_set() and last is not None:
-            return Outcome(
-                Reason.LOSS_NOT_FINITE,
-                f"the loss is {as_text(last.loss)} at step {last.step}; lower `training.learningRate`, raise "
-                "`training.warmupSteps` or look for broken samples",
-            )
-        if outcome is not None and outcome["reason"] != Reason.ENGINE_FAILED:
-            return Outcome(
-                Reason(outcome["reason"]),
-                outcome.get("message", ""),
-                ModelArtifact.model_validate(outcome["model"]) if "model" in outcome else None,
-                TrainingValues.model_validate(outcome["training"]) if "training" in outcome else None,
-            )
-        if code is not None and code < 0:
-            tail = [*tail, f"exit code {code}"]
-        return Outcome(*classify.classify(tail))
-
-    def _finish(self, outcome: Outcome) -> int:
-        succeeded = outcome.reason is Reason.COMPLETED
+    def _finish(self, end: Outcome) -> int:
+        succeeded = end.reason is Reason.COMPLETED
         self.progress.finish("complete" if succeeded else "stopped", finished=succeeded)
         history = self.progress.history
-        message = outcome.message
         result = StageResult(
             attempt=self.settings.job.attempt,
             run_id=self.settings.run_id,
             rank=self.node.rank,
-            outcome="Succeeded" if succeeded else "Interrupted" if outcome.reason is Reason.INTERRUPTED else "Failed",
-            reason=outcome.reason,
-            message=message or f"{history.steps_done} steps, the model is proven to load",
-            exit_code=EXIT_CODE_OF_REASON[outcome.reason],
+            outcome="Succeeded" if succeeded else "Interrupted" if end.reason is Reason.INTERRUPTED else "Failed",
+            reason=end.reason,
+            message=end.message or f"{history.steps_done} steps, the model is proven to load",
+            exit_code=EXIT_CODE_OF_REASON[end.reason],
             steps_done=history.steps_done,
             steps_planned=self.progress.total,
             started=self.started,
@@ -288,10 +226,10 @@ class Stage:
                 ),
             ),
             loss_history=history.points(),
-            model=outcome.model,
-            training=outcome.training,
+            model=end.model,
+            training=end.training,
             osft=self.settings.osft,
-            engine=_versions(self.settings.algorithm),
+            engine=environment.versions(self.settings.algorithm),
         )
         if succeeded and not self.leads:
             logger.info("this node has done its part")
@@ -330,11 +268,3 @@ def _replace(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
     partial.replace(path)
-
-
-def _versions(algorithm: str) -> dict[str, str]:
-    found = {"finetune-trainer": __version__}
-    for name in ("training-hub", ENGINE_PACKAGES[algorithm], "torch", "transformers"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
