@@ -4,7 +4,7 @@
 
 DIRECTORY then holds
 
-    base-model/                 a chat model that has learned nothing yet: random weights, under a million parameters
+    base-model/                 a chat model that has learned nothing yet: random weights, a million parameters
     numbers/train.jsonl         English, German and French: what the quickstart trains on
     numbers/held-out.jsonl      the same languages, numbers that occur in no training file
     spanish/train.jsonl         a second task, for the OSFT example
@@ -27,9 +27,15 @@ from typing import Any
 
 from num2words import num2words
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same seed would make other files."""
 LANGUAGES = {"English": "en", "German": "de", "French": "fr", "Spanish": "es"}
+PROMPTS = {
+    "English": "Write {} in English.",
+    "German": "Write {} in German.",
+    "French": "Write {} in French.",
+    "Spanish": "Escribe {} en español.",
+}
 TASKS = {"numbers": ("English", "German", "French"), "spanish": ("Spanish",)}
 LIMIT = 10_000
 ALWAYS_TRAINED = 100
@@ -59,7 +65,7 @@ Question = tuple[str, int]
 def prompt(question: Question) -> str:
     """What the user asks."""
     language, number = question
-    return f"Write {number} in {language}."
+    return PROMPTS[language].format(number)
 
 
 def answer(question: Question) -> str:
@@ -165,7 +171,7 @@ def make_model(tokenizer: Any, seed: int) -> Any:
             num_attention_heads=4,
             num_key_value_heads=4,
             max_position_embeddings=256,
-            tie_word_embeddings=True,
+            tie_word_embeddings=False,
             initializer_range=0.05,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
@@ -173,6 +179,8 @@ def make_model(tokenizer: Any, seed: int) -> Any:
             dtype="float32",
         )
     )
+    # Words far apart from the start: it learns as fast, and a second task disturbs the first one less.
+    torch.nn.init.normal_(model.get_input_embeddings().weight)
     model.generation_config.max_new_tokens = 48
     return model
 
@@ -192,6 +200,8 @@ def digest(path: Path) -> str:
 
 def make(directory: Path, seed: int) -> None:
     """Everything, and the manifest last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "manifest.json").unlink(missing_ok=True)
     tokenizer = make_tokenizer()
     model = make_model(tokenizer, seed)
     model.save_pretrained(directory / "base-model")
