@@ -128,7 +128,7 @@ def model_directory(source: ModelSource, workspace: Path) -> Path:
 def _fetch(source: ModelSource, cache: Path) -> Path:
     """Snapshot of a Hub model; only missing files are fetched, so a restart costs one request."""
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     repository, _, revision = source.uri.removeprefix("hf://").partition("@")
     token = os.environ.get("HF_TOKEN") or None
@@ -159,5 +159,7 @@ def _fetch(source: ModelSource, cache: Path) -> Path:
         ) from None
     except HFValidationError as error:
         raise StageError(Reason.MODEL_NOT_FOUND, f"`model.source` {source.uri} is no Hub address: {error}") from None
-    except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        raise StageError(Reason.MODEL_NOT_FOUND, f"can't reach the Hub for {source.uri}: {error}") from None
+    except OSError:
+        raise  # of the workspace: a full disk has a reason of its own
+    except Exception as error:  # the client's transport has exception types of its own, which change with its library
+        raise StageError(Reason.MODEL_NOT_FOUND, f"can't fetch {source.uri} from the Hub: {error}") from None

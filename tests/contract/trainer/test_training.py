@@ -2,7 +2,9 @@
 
 import json
 import signal
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,34 @@ def test_too_long_a_sample_is_refused_with_its_row(start: Starter, endpoint: Fak
     assert run.wait(120) == ExitCode.DATASET_INVALID
     assert "row 2: has " in endpoint.results[-1].message
     assert "`training.maxSeqLen` 24" in endpoint.results[-1].message
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, ExitCode.HUB_AUTH_FAILED), (403, ExitCode.HUB_AUTH_FAILED), (404, ExitCode.MODEL_NOT_FOUND)],
+)
+def test_a_refusal_of_the_hub_is_told(
+    status: int, code: ExitCode, start: Starter, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        monkeypatch.setenv("HF_TOKEN", "hf_not_a_secret")
+        run = start("SFT", f"hub-{status}", model={"uri": "hf://team/private-model"})
+        assert run.wait(60) == code, run.output
+        hub.shutdown()
+    assert endpoint.results[-1].exit_code == code
+    assert "hf://team/private-model" in endpoint.results[-1].message
+    assert "hf_not_a_secret" not in run.output
 
 
 def test_answers_are_counted(sft: Run, base: Base) -> None:
