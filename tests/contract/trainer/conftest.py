@@ -176,7 +176,11 @@ class Starter:
         self.workspace.mkdir(parents=True, exist_ok=True)
         file, log = self.workspace / f"{run_id}.json", self.workspace / f"{run_id}.termination"
         file.write_text(json.dumps(config))
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT / 'trainer-image'}"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": f"{ROOT / 'operator'}{os.pathsep}{ROOT / 'trainer-image'}",
+        }
         command = [
             sys.executable,
             "-m",
