@@ -29,7 +29,7 @@ def environment(processes: int, environ: Mapping[str, str] = os.environ) -> dict
         "ACCELERATE_USE_CPU": "true",
         # the packers are jitted for thousands of samples; compiling them costs 7 to 11 seconds at each start
         "NUMBA_DISABLE_JIT": "1",
-        # a thread that waits sleeps: spinning ones take the CPUs of those they wait for (ten times slower on two busy ones)
+        # waiting threads sleep: spinning ones take the CPUs of those they wait for (ten times slower on busy CPUs)
         "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": environ.get("OMP_NUM_THREADS") or str(max(1, available_cpus() // processes)),
     }
