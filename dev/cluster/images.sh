@@ -42,6 +42,10 @@ build() { # IMAGE DOCKERFILE OPTION...
   DOCKER_BUILDKIT=1 quietly "build $image" "$docker" build --progress=plain -t "$image" -f "$file" "$@" .
 }
 
+forget_older() { # IMAGE: earlier builds of it are gigabytes that nobody asks for again
+  docker images --format '{{.Repository}}:{{.Tag}}' "${1%:*}" | grep -vxF "$1" | xargs -r docker rmi >/dev/null 2>&1 || true
+}
+
 if ! $print; then
   [ "$provider" != packages ] || { "$HERE/packages/engine.sh" up; . "$HERE/env.sh"; }
   docker=$(builder)
@@ -58,4 +62,7 @@ for name; do
     *) die "no image $name: operator, trainer or quickstart" ;;
   esac
   echo "${name^^}_IMAGE=$image"
+  $print || forget_older "$image"
 done
+# the build cache of an engine of ours; somebody else's is his own affair
+if ! $print && [ "$provider" = packages ]; then $docker builder prune -f --keep-storage 16GB >/dev/null; fi
