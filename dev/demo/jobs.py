@@ -21,6 +21,7 @@ READER = "quickstart-reader"
 
 def remove_run(name: str) -> bool:
     """Delete a FineTuneJob of this name, and wait until what belonged to it is gone too. True when there was one."""
+    remove_reader()  # left by an interrupted demo, it would keep the claim
     existed = bool(get("finetunejob", name, "-n", NAMESPACE))
     if existed:
         kubectl("delete", "finetunejob", name, "-n", NAMESPACE, "--wait", timeout=120)
@@ -123,6 +124,11 @@ def claim_and_path(uri: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def remove_reader() -> None:
+    """Delete the reader's pod if there is one."""
+    kubectl("delete", "pod", READER, "-n", NAMESPACE, "--ignore-not-found", "--grace-period=0", "--force")
+
+
 class Reader:
     """A pod that has the claims mounted, read-only. Use as a context manager."""
 
@@ -130,16 +136,13 @@ class Reader:
         self._pod = reader_pod(image, claims)
 
     def __enter__(self) -> "Reader":
-        self._delete()
+        remove_reader()
         kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(self._pod))
         kubectl("wait", "-n", NAMESPACE, f"pod/{READER}", "--for=condition=Ready", "--timeout=180s")
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._delete()
-
-    def _delete(self) -> None:
-        kubectl("delete", "pod", READER, "-n", NAMESPACE, "--ignore-not-found", "--grace-period=0", "--force")
+        remove_reader()
 
     def answers(self, models: list[str], questions: str) -> dict[str, Any]:
         """What models say to held-out questions; models and questions are `pvc://` addresses.

@@ -30,6 +30,8 @@ if importlib.util.find_spec("training_hub") is None:
 WORDS = ["red", "green", "blue", "one", "two", "three", "cat", "dog", "bird", "sky", "sea", "tree", "what", "france"]
 RANDOM = random.Random(0)  # noqa: S311  # data, not keys
 TOKEN = "not-a-secret"
+WARMUP = 6
+"""Steps in which the learning rate does not depend on how long the run is."""
 
 
 @dataclass
@@ -164,7 +166,7 @@ class Starter:
                 "maxSeqLen": 128,
                 "numEpochs": 3,
                 "learningRate": 2e-3,
-                "warmupSteps": 2,
+                "warmupSteps": WARMUP,
                 "seed": 7,
                 **(training or {}),
             },
