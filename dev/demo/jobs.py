@@ -138,7 +138,12 @@ class Reader:
     def __enter__(self) -> "Reader":
         remove_reader()
         kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(self._pod))
-        kubectl("wait", "-n", NAMESPACE, f"pod/{READER}", "--for=condition=Ready", "--timeout=180s")
+        try:
+            kubectl("wait", "-n", NAMESPACE, f"pod/{READER}", "--for=condition=Ready", "--timeout=180s")
+        except Failed:
+            events = kubectl("events", "-n", NAMESPACE, "--for", f"pod/{READER}")
+            remove_reader()
+            raise Failed(f"pod {READER} did not start:\n{escape(events)}") from None
         return self
 
     def __exit__(self, *_error: object) -> None:
