@@ -20,19 +20,34 @@ READER = "quickstart-reader"
 
 
 def remove_run(name: str) -> bool:
-    """Delete a FineTuneJob of this name, and wait until what belonged to it is gone too. True when there was one."""
-    remove_reader()  # left by an interrupted demo, it would keep the claim
-    existed = bool(get("finetunejob", name, "-n", NAMESPACE))
+    """Delete a FineTuneJob of this name, and wait until what belonged to it is gone too. True when there was one.
+
+    Pods that mount its workspace would keep the claim, ended ones too: jobs that started from its model go first.
+    """
+    remove_reader()  # left by an interrupted demo
+    existing = get("finetunejobs", "-n", NAMESPACE).get("items", [])
+    for dependent in starting_from(f"pvc://{name}-workspace/", existing):
+        say(f"  {dependent} started from the model of {name}: removed with it")
+        remove_run(dependent)
+    existed = any(job["metadata"]["name"] == name for job in existing)
     if existed:
         kubectl("delete", "finetunejob", name, "-n", NAMESPACE, "--wait", timeout=120)
     deadline = time.monotonic() + 120
     while left := [kind for kind in ("trainjob", "pod", "pvc") if _children(kind, name)]:
         if time.monotonic() > deadline:
-            raise Failed(
-                f"{', '.join(left)} of the earlier {name} did not go away: `kubectl get {left[0]} -n {NAMESPACE}`"
-            )
+            what = ", ".join(left)
+            raise Failed(f"{what} of the earlier {name} did not go away: `kubectl describe {left[-1]} -n {NAMESPACE}`")
         time.sleep(0.5)
     return existed
+
+
+def starting_from(prefix: str, existing: list[dict[str, Any]]) -> list[str]:
+    """Names of the FineTuneJobs whose base model's address begins like this."""
+    return [
+        job["metadata"]["name"]
+        for job in existing
+        if job.get("spec", {}).get("model", {}).get("source", "").startswith(prefix)
+    ]
 
 
 def _children(kind: str, name: str) -> bool:

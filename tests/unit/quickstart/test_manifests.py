@@ -36,3 +36,9 @@ def test_pods_are_restricted():
         for container in pod["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_jobs_that_start_from_a_model_are_found():
+    bodies = [yaml.safe_load(document) for document in JOBS]
+    assert jobs.starting_from("pvc://quickstart-workspace/", bodies) == [osft.SFT, osft.OSFT]
+    assert jobs.starting_from("pvc://quickstart-data/", bodies) == [quickstart.NAME]
