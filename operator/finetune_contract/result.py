@@ -39,7 +39,7 @@ class StageResult(ContractModel):
     run_id: RunId
     rank: Count = 0
     outcome: Literal["Succeeded", "Failed", "Interrupted"]
-    """Interrupted: stopped by a signal with a checkpoint behind it; never a success, never the job's fault."""
+    """Interrupted: stopped by a signal; never a success, never the job's fault."""
     reason: Reason
     message: Annotated[str, Field(max_length=1024)] = ""
     """What happened and what to do about it, one or two sentences."""
@@ -76,9 +76,9 @@ def termination_message(result: StageResult) -> str:
         result,
         result.model_copy(update={"loss_history": result.loss_history[-1:]}),
         result.model_copy(update={"loss_history": (), "metrics": (), "engine": {}}),
-        result.model_copy(update={"loss_history": (), "metrics": (), "engine": {}, "message": result.message[:256]}),
     ):
         text = cut.to_json()
         if len(text.encode()) <= TERMINATION_LIMIT:
             return text
-    raise ValueError(f"a result without history, metrics and text still has {len(text.encode())} bytes")
+    bare: dict[str, object] = {"loss_history": (), "metrics": (), "engine": {}, "training": None, "osft": None}
+    return result.model_copy(update={**bare, "message": result.message[:256]}).to_json()

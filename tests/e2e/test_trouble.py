@@ -68,14 +68,9 @@ def training_step(cluster: Cluster, name: str) -> int:
 
 def kill_in_node(pattern: str) -> None:
     """SIGKILL to a process of a container, from its node: no goodbye, no grace."""
-    node = subprocess.run(
-        ["docker", "ps", "-q", "--filter", "label=io.x-k8s.kind.role=control-plane"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=_docker(),
-    ).stdout.split()[0]
-    subprocess.run(["docker", "exec", node, "pkill", "-KILL", "-f", pattern], check=True, env=_docker())
+    environment = _docker()
+    node = f"{environment['CLUSTER']}-control-plane"
+    subprocess.run(["docker", "exec", node, "pkill", "-KILL", "-f", pattern], check=True, env=environment)
 
 
 def _docker() -> dict[str, str]:
@@ -87,8 +82,9 @@ def _docker() -> dict[str, str]:
 def test_operator_killed_while_training(cluster: Cluster, small_data: str, name: str) -> None:
     assert cluster.apply(job(name, small_data)).returncode == 0
     eventually(lambda: training_step(cluster, name) >= 3, 120, "training")
+    starts = _starts(cluster)
     kill_in_node("^python -m finetune_operator")
-    eventually(lambda: _answers(cluster), 60, "the operator is back")
+    eventually(lambda: _starts(cluster) > starts and _answers(cluster), 60, "the operator is back")
     before, at = training_step(cluster, name), time.monotonic()
 
     def goes_on() -> bool:
@@ -100,11 +96,18 @@ def test_operator_killed_while_training(cluster: Cluster, small_data: str, name:
     assert len(cluster.list("trainjobs", NAMESPACE, f"finetune.dev/job={name}")) == 1
 
 
+def _operators(cluster: Cluster) -> list[Json]:
+    return cluster.list("pods", "finetune-system", "app.kubernetes.io/name=finetune-operator")
+
+
+def _starts(cluster: Cluster) -> int:
+    """How often the operator's container has been started anew."""
+    return sum(s["restartCount"] for pod in _operators(cluster) for s in pod["status"].get("containerStatuses", ()))
+
+
 def _answers(cluster: Cluster) -> bool:
-    pods = cluster.list("pods", "finetune-system", "app.kubernetes.io/name=finetune-operator")
-    ready = [c for pod in pods for c in pod["status"].get("conditions", ()) if c["type"] == "Ready"]
-    restarted = [s["restartCount"] for pod in pods for s in pod["status"].get("containerStatuses", ())]
-    return sum(restarted) > 0 and all(c["status"] == "True" for c in ready)
+    ready = [c for pod in _operators(cluster) for c in pod["status"].get("conditions", ()) if c["type"] == "Ready"]
+    return bool(ready) and all(c["status"] == "True" for c in ready)
 
 
 def test_trainer_killed(cluster: Cluster, small_data: str, name: str) -> None:
@@ -130,6 +133,27 @@ def test_trainer_pod_deleted(cluster: Cluster, small_data: str, name: str) -> No
 def _ended(cluster: Cluster, name: str) -> Json | None:
     found = summary(cluster, name)
     return found if found.get("status") in ("True", "False") else None
+
+
+def test_two_nodes_train_together(cluster: Cluster, small_data: str, name: str) -> None:
+    """Over a ReadWriteMany workspace, with the same losses as one node."""
+    alone = f"{name}-1"
+    cluster.kubectl("delete", "ftj", alone, "--ignore-not-found", "--wait")
+    training = TRAINING | {"numEpochs": 1}
+    two = {
+        "resources": {"gpusPerNode": 0, "numNodes": 2},
+        "storage": {"size": "1Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"},
+    }
+    assert cluster.apply(job(name, small_data, training=training, **two)).returncode == 0
+    reaches(cluster, name, "True", "Completed", 240)
+    assert len(cluster.list("pods", NAMESPACE, f"finetune.dev/job={name}")) == 2
+    assert cluster.apply(job(alone, small_data, training=training)).returncode == 0
+    reaches(cluster, alone, "True", "Completed", 180)
+    curves = [(cluster.get("ftj", n, NAMESPACE) or {})["status"]["lossHistory"] for n in (name, alone)]
+    assert [point["step"] for point in curves[0]] == [point["step"] for point in curves[1]]
+    for ours, theirs in zip(*curves, strict=True):
+        assert float(ours["loss"]) == pytest.approx(float(theirs["loss"]), rel=0.02)
+    cluster.kubectl("delete", "ftj", alone, "--wait=false")
 
 
 def test_missing_claim_then_missing_file(cluster: Cluster, name: str) -> None:

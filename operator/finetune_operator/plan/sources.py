@@ -28,7 +28,7 @@ def parse(uri: str) -> Source:
     scheme, _, rest = uri.partition("://")
     if scheme == "pvc":
         claim, _, path = rest.partition("/")
-        return Source(uri, claim, str(paths.SOURCES / claim / path))
+        return Source(uri, claim, str(paths.SOURCES / claim / path.lstrip("/")))
     if scheme == "file":
         return Source(uri, None, rest)
     if scheme == "hf":

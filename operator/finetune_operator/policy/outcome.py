@@ -13,12 +13,18 @@ TERMINATED = 143
 
 
 def known_result(seen: Observation) -> StageResult | None:
-    """The posted result; else one from a pod's termination message (the operator was away when it was posted)."""
-    told = [seen.result] if seen.result else [r for pod in seen.pods if (r := _from_termination_message(pod))]
-    read = [result for result in told if seen.run_id in ("", result.run_id)]
-    complete = [result for result in read if result.complete]
-    failed = [result for result in read if result.outcome == "Failed"]
-    return next(iter(complete + failed + read), None)
+    """The result that explains most, of what was posted and what stands in termination messages (the operator may
+    have been
+    away when it was posted): a complete one, else a failure, else an interruption.
+    """
+    told = [seen.result] if seen.result else []
+    told += [result for pod in seen.pods if (result := _from_termination_message(pod))]
+    ours = [result for result in told if seen.run_id in ("", result.run_id)]
+    return min(ours, key=_rank, default=None)
+
+
+def _rank(result: StageResult) -> int:
+    return 0 if result.complete else {"Succeeded": 1, "Failed": 1, "Interrupted": 2}[result.outcome]
 
 
 def _from_termination_message(pod: PodView) -> StageResult | None:
@@ -30,15 +36,25 @@ def _from_termination_message(pod: PodView) -> StageResult | None:
 
 
 def failure(seen: Observation) -> Verdict:
-    """Why a finished attempt without a complete result failed: what it said itself, then what the kubelet saw, then
-    Trainer.
+    """Why a finished attempt without a complete result failed: what the trainer said itself, then what the kubelet
+    saw, then
+    Trainer. An interruption explains least: whoever was only told to stop says so, while another was the cause.
     """
-    return _from_result(known_result(seen)) or _from_pods(seen.pods) or _from_train_job(seen)
+    result = known_result(seen)
+    if result and result.outcome != "Interrupted":
+        return _from_result(result)
+    return (
+        _out_of_memory(seen.pods)
+        or _failed_by_itself(seen.pods)
+        or _evicted(seen.pods)
+        or _deadline(seen)
+        or (result and _from_result(result))
+        or _killed(seen.pods)
+        or _from_train_job(seen)
+    )
 
 
-def _from_result(result: StageResult | None) -> Verdict | None:
-    if result is None:
-        return None
+def _from_result(result: StageResult) -> Verdict:
     if result.outcome == "Succeeded":
         return Verdict(
             "ResultIncomplete",
@@ -49,23 +65,36 @@ def _from_result(result: StageResult | None) -> Verdict | None:
     return Verdict(str(result.reason), result.message, result.exit_code)
 
 
-def _from_pods(pods: tuple[PodView, ...]) -> Verdict | None:
-    ended = [pod for pod in pods if pod.exit_code not in (None, 0)]
-    out_of_memory = next((pod for pod in ended if pod.terminated_reason == "OOMKilled"), None)
-    if out_of_memory:
-        return Verdict(
-            "OutOfMemory",
-            f"Pod {out_of_memory.name} was killed for exceeding its memory limit. Raise `spec.resources.memory`, or "
-            f"lower "
-            "`spec.training.maxTokensPerGPU`",
-            out_of_memory.exit_code,
-        )
-    evicted = next((pod for pod in pods if pod.reason in ("Evicted", "Preempting", "NodeLost")), None)
-    if evicted:
-        return Verdict(evicted.reason, f"Pod {evicted.name}: {evicted.message}", evicted.exit_code)
-    # a sibling that was only told to stop explains nothing: look for the one that failed by itself
-    own = sorted(ended, key=lambda pod: pod.exit_code in (KILLED, TERMINATED, ExitCode.INTERRUPTED))
-    return _from_exit_code(own[0]) if own else None
+def _out_of_memory(pods: tuple[PodView, ...]) -> Verdict | None:
+    pod = next((pod for pod in pods if pod.terminated_reason == "OOMKilled"), None)
+    if pod is None:
+        return None
+    text = f"Pod {pod.name} was killed for exceeding its memory limit"
+    advice = "Raise `spec.resources.memory`, or lower `spec.training.maxTokensPerGPU`"
+    return Verdict("OutOfMemory", f"{text}. {advice}", pod.exit_code)
+
+
+def _failed_by_itself(pods: tuple[PodView, ...]) -> Verdict | None:
+    told_to_stop = (None, 0, KILLED, TERMINATED, ExitCode.INTERRUPTED)
+    pod = next((pod for pod in pods if pod.exit_code not in told_to_stop), None)
+    return _from_exit_code(pod) if pod else None
+
+
+def _evicted(pods: tuple[PodView, ...]) -> Verdict | None:
+    pod = next((pod for pod in pods if pod.reason in ("Evicted", "Preempting", "NodeLost")), None)
+    return Verdict(pod.reason, f"Pod {pod.name}: {pod.message}", pod.exit_code) if pod else None
+
+
+def _deadline(seen: Observation) -> Verdict | None:
+    job = seen.train_job
+    if job is None or job.failed_reason != "DeadlineExceeded":
+        return None
+    return Verdict("DeadlineExceeded", job.failed_message)
+
+
+def _killed(pods: tuple[PodView, ...]) -> Verdict | None:
+    pod = next((pod for pod in pods if pod.exit_code not in (None, 0)), None)
+    return _from_exit_code(pod) if pod else None
 
 
 def _from_exit_code(pod: PodView) -> Verdict:
@@ -84,17 +113,14 @@ def _from_train_job(seen: Observation) -> Verdict:
         return Verdict(
             "TrainJobDeleted", "The TrainJob was deleted while it was training; create the FineTuneJob again"
         )
-    if job.failed_reason == "DeadlineExceeded":
-        return Verdict("DeadlineExceeded", job.failed_message)
     if job.failed_reason:
         return Verdict(
             "PodsLost",
-            f"TrainJob {job.name} failed ({job.failed_reason}: {job.failed_message}) and its pods are gone without "
-            f"a result",
+            f"TrainJob {job.name} failed ({job.failed_reason}: {job.failed_message}) and its pods are gone without a "
+            "result",
         )
     return Verdict(
         "ResultMissing",
-        f"TrainJob {job.name} is complete, but no result was posted and none stands in a termination message: this "
-        f"is not "
-        "taken for success",
+        f"TrainJob {job.name} is complete, but no result was posted and none stands in a termination message: this is "
+        "not taken for success",
     )

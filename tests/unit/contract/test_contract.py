@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
+from finetune_contract.config import OsftValues
 from finetune_contract.progress import LossPoint, Metric, downsample
 from finetune_contract.reasons import REASON_OF_EXIT_CODE, ExitCode, Reason
 from finetune_contract.result import TERMINATION_LIMIT, StageResult, termination_message
@@ -42,6 +43,8 @@ def test_termination_message_fits_whatever_the_result_holds() -> None:
         engine={f"package-{i}": "1.2.3" for i in range(16)},
         finished=datetime(2026, 1, 1, tzinfo=UTC),
     )
+    patterns = tuple(f"{i:0128d}" for i in range(64))
+    big = big.model_copy(update={"osft": OsftValues(unfreeze_rank_ratio=0.5, target_patterns=patterns)})
     message = termination_message(big)
     assert len(message.encode()) <= TERMINATION_LIMIT
     assert StageResult.model_validate_json(message).complete

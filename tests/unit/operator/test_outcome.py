@@ -6,6 +6,7 @@ from finetune_operator.api.observation import Observation
 from finetune_operator.policy.outcome import failure, known_result
 from support.made import NOW, made_failure, made_pod, made_result, made_train_job
 
+INTERRUPTED = made_failure(outcome="Interrupted", reason="Interrupted", exit_code=23, message="SIGTERM")
 FAILED = {"failed_reason": "ReachedMaxRestarts", "failed_message": "jobset failed"}
 
 
@@ -67,6 +68,47 @@ FAILED = {"failed_reason": "ReachedMaxRestarts", "failed_message": "jobset faile
             ),
             "DiskFull",
             id="the culprit, not the sibling that was told to stop",
+        ),
+        pytest.param(
+            Observation(
+                made_train_job(**FAILED),
+                (made_pod(phase="Failed", exit_code=137, terminated_reason="OOMKilled"),),
+                result=INTERRUPTED,
+            ),
+            "OutOfMemory",
+            id="rank 0 says it was interrupted, rank 1 was the cause",
+        ),
+        pytest.param(
+            Observation(
+                made_train_job(**FAILED),
+                (
+                    made_pod(
+                        phase="Failed", exit_code=18, termination_message=made_failure(reason="DiskFull").to_json()
+                    ),
+                ),
+                result=INTERRUPTED,
+            ),
+            "DiskFull",
+            id="a sibling's termination message beats an interruption",
+        ),
+        pytest.param(
+            Observation(
+                made_train_job(**FAILED),
+                (made_pod(phase="Failed", reason="Evicted", exit_code=143),),
+                result=INTERRUPTED,
+            ),
+            "Evicted",
+            id="the kubelet's reason for an interruption",
+        ),
+        pytest.param(
+            Observation(made_train_job(failed_reason="DeadlineExceeded"), result=INTERRUPTED),
+            "DeadlineExceeded",
+            id="Trainer's reason for an interruption",
+        ),
+        pytest.param(
+            Observation(made_train_job(**FAILED), (made_pod(phase="Failed", exit_code=23),), result=INTERRUPTED),
+            "Interrupted",
+            id="nothing else explains it",
         ),
     ],
 )

@@ -79,6 +79,7 @@ def test_source_claims_are_mounted_once_and_read_only() -> None:
     ("uri", "claim", "path"),
     [
         ("pvc://c/a/b.jsonl", "c", "/mnt/finetune/c/a/b.jsonl"),
+        ("pvc://c//etc/passwd", "c", "/mnt/finetune/c/etc/passwd"),
         ("file:///opt/x", None, "/opt/x"),
         ("hf://o/n", None, None),
     ],
