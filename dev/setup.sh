@@ -1,5 +1,5 @@
 #!/bin/bash
-# setup.sh VENV LOCK...: a Python environment with exactly what the locks name, every package checked by its hash. A second call
+# setup.sh VENV LOCK...: a Python environment with exactly what the locks name, every package of them checked by its hash. A second call
 # does nothing.
 set -euo pipefail
 venv=$1; shift

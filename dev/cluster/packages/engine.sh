@@ -20,7 +20,7 @@ processes() {
   find /sys/fs/cgroup -path "*/$cgroup/*" -name cgroup.procs -exec cat {} + 2>/dev/null || true
 }
 none_left() { [ -z "$(processes)" ]; }
-sweep() { # what a killed session left
+sweep() { # what a killed shell or a reboot left
   for _ in {1..20}; do
     none_left && break
     processes | sort -u | xargs -r kill -KILL 2>/dev/null || true
