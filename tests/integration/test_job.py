@@ -188,6 +188,31 @@ def test_failed_result_is_told_with_its_words(cluster: Cluster, namespace: str, 
     assert condition(body, "Succeeded")["message"] == words
 
 
+def test_failing_sibling_is_the_reason_although_rank_0_is_taken_away(
+    cluster: Cluster, namespace: str, operator: Any
+) -> None:
+    shared = {"size": "1Gi", "storageClassName": "shared", "accessMode": "ReadWriteMany"}
+    apply(cluster, namespace, resources={"gpusPerNode": 0, "numNodes": 2}, storage=shared)
+    first, second = (FakeTrainer.of(cluster, namespace, "j", node) for node in (0, 1))
+    assert first.progress(5, 10, ["2.0", "1.0"]) == 200
+    told = second.result(
+        rank=1,
+        outcome="Failed",
+        reason="OutOfMemory",
+        exit_code=16,
+        message="node 1: out of memory",
+        model=None,
+        steps_done=0,
+    )
+    assert told == 200
+    second.ends("fail", 16)
+    body = reaches(cluster, namespace, ("False", "OutOfMemory"), seconds=60)
+    assert condition(body, "Succeeded")["message"] == "node 1: out of memory"
+    gone = first.pod["metadata"]["name"]
+    assert cluster.get("pod", gone, namespace) is None, "rank 0's pod went with its log"
+    assert body["status"]["progress"]["step"] == 5, "what it had posted stays"
+
+
 def test_success_with_steps_missing_is_no_success(cluster: Cluster, namespace: str, operator: Any) -> None:
     apply(cluster, namespace)
     trainer = FakeTrainer.of(cluster, namespace, "j")

@@ -26,11 +26,12 @@ class FakeTrainer:
     config: Json
 
     @classmethod
-    def of(cls, cluster: Cluster, namespace: str, job: str) -> "FakeTrainer":
-        """Wait for the job's running pod."""
+    def of(cls, cluster: Cluster, namespace: str, job: str, node: int = 0) -> "FakeTrainer":
+        """Wait for the job's running pod of this node rank."""
+        index = f"batch.kubernetes.io/job-completion-index={node}"
 
         def running() -> Json | None:
-            pods = cluster.list("pods", namespace, f"finetune.dev/job={job}")
+            pods = cluster.list("pods", namespace, f"finetune.dev/job={job},{index}")
             return next((pod for pod in pods if pod["status"].get("phase") == "Running"), None)
 
         pod = eventually(running, 30, f"a running pod of {job}")

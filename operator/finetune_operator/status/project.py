@@ -56,9 +56,10 @@ def project(job: FineTuneJob, seen: Observation, resolved: Resolved, run_id: str
             "attempts": _attempts(before.attempts, seen, state, result, now),
         }
     )
-    if seen.progress and (result is None or seen.progress.trainer_status.last_updated_time > result.finished):
+    told = result is not None and has_result(before, result)
+    if seen.progress and not (told and result and seen.progress.trainer_status.last_updated_time <= result.finished):
         after = _with_progress(after, seen.progress)  # a result is the last word, until the same TrainJob starts again
-    if result and not has_result(before, result):
+    if result and not told:
         after = _with_result(after, job, result)
     if state.succeeded != "Unknown" and after.progress:
         finished = {"estimated_remaining_seconds": None, "remaining": None, "phase": None}

@@ -137,6 +137,13 @@ def test_old_progress_does_not_come_back_after_the_result() -> None:
     assert (status.progress.step, status.progress.summary) == (10, "100%")
 
 
+def test_progress_that_was_not_written_yet_is_not_lost_to_a_sibling_s_failure() -> None:
+    status = see(RUNNING, with_(RUNNING, progress=made_progress(5, age=5), result=made_failure(rank=1)))
+    assert status.progress
+    assert status.progress.step == 5
+    assert len(status.loss_history) == 2
+
+
 def test_result_of_another_run_says_nothing() -> None:
     status = see(RUNNING, Observation(made_train_job(complete=True), run_id=RUN, result=made_result(run_id="other")))
     assert summary(status) == ("False", "ResultMissing")
