@@ -15,6 +15,8 @@ POINTS = 1200
 """Most points drawn: more than a screen can show."""
 SMOOTHING_FROM = 30
 """Steps from which a smoothed line helps."""
+LARGEST, SMALLEST = 1e300, 1e-290
+"""Beyond these the difference of two numbers, or a part of it, is no longer a number to divide by."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,17 @@ class Plot:
 
 
 def nice_ticks(low: float, high: float, wanted: int) -> list[float]:
-    """About `wanted` round numbers that cover low to high."""
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    """About `wanted` round numbers that cover low to high, never all the same."""
+    size = max(abs(low), abs(high))
+    if high - low <= max(size * 1e-9, SMALLEST):  # a constant, or too close to one for numbers to tell apart
+        high = low + (size if size > SMALLEST else 1.0)
     raw = (high - low) / max(1, wanted)
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999)
     first = math.floor(low / step + 1e-9)
     last = math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    digits = 2 - math.floor(math.log10(step))  # relative to the step: losses may be far below 1
+    return [round(i * step, digits) for i in range(first, last + 1)]
 
 
 def label(value: float) -> str:
@@ -80,9 +84,9 @@ def smoothed(values: Sequence[float], weight: float = 0.9) -> list[float]:
 def plot(
     points: Sequence[tuple[int, float]], *, width: int, height: int, y_ticks: int, smooth: bool, x_labels: bool
 ) -> Plot:
-    """The curve through the finite points."""
+    """The curve through the finite points, however small or far apart."""
     left, right, top, bottom = 56, width - 14, 12, height - (30 if x_labels else 12)
-    drawn = [(x, y) for x, y in points if math.isfinite(y)]
+    drawn = [(x, y) for x, y in points if abs(y) < LARGEST]  # never true of NaN
     xs = [x for x, _ in points] or [0, 1]
     x_values = [v for v in nice_ticks(0, max(xs[-1], 1), 8) if v == int(v)]
     x_low, x_high = min(0, xs[0]), max(xs[-1], 1)

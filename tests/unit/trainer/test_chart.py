@@ -46,6 +46,12 @@ def result(steps: int, reason: Reason = Reason.COMPLETED) -> StageResult:
         pytest.param([0.0] * 3, id="all zero"),
         pytest.param([3.0, 2.0, math.nan], id="NaN at the end"),
         pytest.param([math.nan], id="nothing finite"),
+        pytest.param([1e-14], id="one tiny loss"),
+        pytest.param([1e-13, 2e-13], id="tiny losses"),
+        pytest.param([5e-14, 0.0], id="tiny, then zero"),
+        pytest.param([5e-324, 0.0], id="the tiniest"),
+        pytest.param([1e308, -1e308], id="a difference that is no number"),
+        pytest.param([1.0, math.nextafter(1, 2)], id="one bit apart"),
         pytest.param([5 * math.exp(-i / 900) for i in range(5000)], id="thousands of steps"),
     ],
 )
@@ -84,11 +90,13 @@ def test_every_value_as_used_is_in_the_table(tmp_path: Path) -> None:
     assert "osft.unfreezeRankRatio" in page
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.2427, 6.3), (1e-9, 3e-5), (-2, 5), (7, 7), (0, 0), (0, 12345)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0.2427, 6.3), (1e-9, 3e-5), (-2, 5), (7, 7), (0, 0), (0, 12345), (1e-13, 2e-13)]
+)
 def test_ticks_are_round_and_cover_the_values(low: float, high: float) -> None:
     ticks = chart.nice_ticks(low, high, 6)
     assert ticks[0] <= low <= high <= ticks[-1]
-    assert 2 <= len(ticks) <= 9
+    assert 2 <= len(set(ticks)) == len(ticks) <= 9
 
 
 def test_the_moving_average_lies_on_a_straight_line() -> None:
