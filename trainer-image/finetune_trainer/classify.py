@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from finetune_contract.reasons import Reason
 
+_START = r"^\s*(?:\[\w+\]:\s*)?"
+"""Where Python writes an exception's name; torch puts the rank before it. Elsewhere a name is mere talk."""
+
 _PATTERNS: tuple[tuple[Reason, str, str], ...] = (
     (
         Reason.DISK_FULL,
@@ -13,8 +16,9 @@ _PATTERNS: tuple[tuple[Reason, str, str], ...] = (
     ),
     (
         Reason.OUT_OF_MEMORY,
-        r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|NCCL .*out of memory"
-        r"|can't allocate memory|Cannot allocate memory|\bMemoryError\b"
+        r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|NCCL .*out of memory"
+        r"|can't allocate memory|Cannot allocate memory"
+        rf"|{_START}[\w.]*MemoryError(?::|\s*$)"
         r"|Signal 9 \(SIGKILL\)|exitcode\s*: -9\b|killed by signal: Killed|exit code -9\b",
         "out of memory; lower `training.maxTokensPerGPU` or ask for more memory in `resources`",
     ),
@@ -26,13 +30,14 @@ _PATTERNS: tuple[tuple[Reason, str, str], ...] = (
     (
         Reason.MODEL_INVALID,
         r"does not appear to have a file named config\.json|Unrecognized model|Unrecognized configuration class"
-        r"|Tokenizer does not have a chat template|SafetensorError|HeaderTooLarge|invalid JSON in header"
-        r"|does not recognize this architecture",
+        r"|Tokenizer does not have a chat template|HeaderTooLarge|invalid JSON in header"
+        r"|does not recognize this architecture"
+        rf"|{_START}[\w.]*SafetensorError(?::|\s*$)",
         "the base model can't be loaded; it must be a complete Hugging Face model with a chat template",
     ),
 )
 
-_ERROR_LINE = re.compile(r"^\s*(?:\[rank\d+\]:\s*)?((?:[A-Za-z_][\w.]*)?(?:Error|Exception|Exit|Interrupt)\b.*)$")
+_ERROR_LINE = re.compile(rf"{_START}((?:[A-Za-z_][\w.]*)?(?:Error|Exception|Exit|Interrupt)\b.*)$")
 
 
 def classify(tail: Sequence[str]) -> tuple[Reason, str]:

@@ -42,3 +42,15 @@ def test_the_cause_is_told_and_not_the_wrapper() -> None:
 
 def test_silence_is_told_too() -> None:
     assert classify([]) == (Reason.ENGINE_FAILED, "the engine failed: it printed nothing")
+
+
+def test_a_name_in_the_middle_of_a_line_is_talk() -> None:
+    tail = ["WARNING: on MemoryError the cache is emptied", "[rank0]: KeyError: 'rope_theta'"]
+    assert classify(tail) == (Reason.ENGINE_FAILED, "the engine failed: KeyError: 'rope_theta'")
+
+
+@pytest.mark.parametrize(
+    "line", ["MemoryError", "[rank1]: numpy._core._exceptions._ArrayMemoryError: Unable to allocate"]
+)
+def test_a_name_at_the_start_counts(line: str) -> None:
+    assert classify([line])[0] is Reason.OUT_OF_MEMORY
