@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from finetune_trainer.errors import StageError
 ROLES = ("system", "user", "assistant", "tool", "developer")
 NAMED_ROWS = 10
 """Most invalid rows that a message lists by number."""
+OF_THE_NETWORK = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+"""OSErrors with a number that no disk is to blame for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise StageError(Reason.DATASET_INVALID, f"{path} is not UTF-8 text (byte {error.start}); convert it") from None
     except OSError as error:
-        raise StageError(Reason.DATASET_NOT_FOUND, f"can't read {path}: {error.strerror}") from None
+        raise StageError(Reason.DATASET_NOT_FOUND, f"can't read {path}: {error.strerror or error}") from None
 
 
 def _messages(line: str) -> list[dict[str, Any]]:
@@ -159,7 +163,8 @@ def _fetch(source: ModelSource, cache: Path) -> Path:
         ) from None
     except HFValidationError as error:
         raise StageError(Reason.MODEL_NOT_FOUND, f"`model.source` {source.uri} is no Hub address: {error}") from None
-    except OSError:
-        raise  # of the workspace: a full disk has a reason of its own
     except Exception as error:  # the client's transport has exception types of its own, which change with its library
+        # many of the client's own errors are OSErrors too, without a number
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, OF_THE_NETWORK):
+            raise  # of the workspace: a full disk has a reason of its own
         raise StageError(Reason.MODEL_NOT_FOUND, f"can't fetch {source.uri} from the Hub: {error}") from None

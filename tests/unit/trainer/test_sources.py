@@ -1,5 +1,7 @@
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -84,3 +86,58 @@ def test_a_source_that_nobody_has_mounted_is_unsupported(tmp_path: Path) -> None
     with pytest.raises(StageError) as error:
         model_directory(ModelSource(uri="s3://bucket/model"), tmp_path)
     assert error.value.reason is Reason.UNSUPPORTED
+
+
+class HubError(OSError):
+    """As HfHubHTTPError."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("refused")
+        self.response, self.server_message = type("Response", (), {"status_code": status}), None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "told"),
+    [
+        pytest.param(HubError(401), Reason.HUB_AUTH_FAILED, "401", id="a refusal"),
+        pytest.param(
+            FileNotFoundError("no file on the Hub"), Reason.MODEL_NOT_FOUND, "no file on the Hub", id="no file"
+        ),
+        pytest.param(ConnectionError("offline mode"), Reason.MODEL_NOT_FOUND, "offline mode", id="offline"),
+        pytest.param(OSError("no commit hash"), Reason.MODEL_NOT_FOUND, "no commit hash", id="a proxy's answer"),
+        pytest.param(ConnectionResetError(104, "reset by peer"), Reason.MODEL_NOT_FOUND, "reset", id="the network"),
+    ],
+)
+def test_the_hubs_errors_are_not_the_disks(
+    tmp_path: Path, fake_hub: list[Exception], error: Exception, reason: Reason, told: str
+) -> None:
+    fake_hub.append(error)
+    with pytest.raises(StageError, match="hf://team/model") as caught:
+        model_directory(ModelSource(uri="hf://team/model"), tmp_path)
+    assert caught.value.reason is reason
+    assert told in caught.value.message
+
+
+def test_the_disks_errors_stay_the_disks(tmp_path: Path, fake_hub: list[Exception]) -> None:
+    fake_hub.append(OSError(28, "No space left on device"))
+    with pytest.raises(OSError, match="No space left"):
+        model_directory(ModelSource(uri="hf://team/model"), tmp_path)
+
+
+@pytest.fixture
+def fake_hub(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """A Hub whose client raises the error that the list holds."""
+    errors: list[Exception] = []
+
+    class HfApi:
+        def __init__(self, token: str | None) -> None: ...
+
+        def list_repo_files(self, repository: str, revision: str | None) -> list[str]:
+            raise errors[0]
+
+    hub, names = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
+    vars(hub).update(HfApi=HfApi, snapshot_download=None, errors=names)
+    vars(names).update(HfHubHTTPError=HubError, HFValidationError=type("HFValidationError", (ValueError,), {}))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", names)
+    return errors
