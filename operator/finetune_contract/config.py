@@ -9,6 +9,8 @@ from pydantic import Field
 from finetune_contract.base import ContractModel, RunId
 
 SCHEMA_VERSION: Literal[1] = 1
+ATTEMPTS = 1000
+"""Highest number of an attempt, here and in what is reported."""
 
 Algorithm = Literal["SFT", "OSFT"]
 Backend = Literal["InstructLabTraining", "MiniTrainer"]
@@ -20,7 +22,7 @@ class JobRef(ContractModel):
     namespace: str
     name: str
     uid: str
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=ATTEMPTS)]
 
 
 class ModelSource(ContractModel):

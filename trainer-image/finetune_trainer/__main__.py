@@ -1,10 +1,12 @@
 """`python -m finetune_trainer train` runs the Train stage; `answers` asks trained models questions."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from finetune_contract import paths
+from finetune_contract.reasons import ExitCode
 from finetune_trainer import __version__, log
 
 
@@ -57,4 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == ExitCode.INTERRUPTED:
+        # Python would wait for the threads of a download that the signal has left behind
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

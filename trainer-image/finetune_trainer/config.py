@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from finetune_contract.config import TrainConfig
+from finetune_contract.base import RunId
+from finetune_contract.config import ATTEMPTS, ReportTarget, TrainConfig
 from finetune_contract.reasons import Reason
 from finetune_trainer.errors import StageError
 
@@ -25,9 +26,9 @@ def load(path: Path) -> TrainConfig:
     """
     try:
         text = path.read_text()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise StageError(
-            Reason.CONFIG_INVALID, f"can't read {path}: {error.strerror}; mount the stage's ConfigMap there"
+            Reason.CONFIG_INVALID, f"can't read {path}: {error}; mount the stage's ConfigMap there"
         ) from None
     try:
         config = TrainConfig.model_validate_json(text)
@@ -57,17 +58,47 @@ def _check(config: TrainConfig) -> None:
             f"`training.maxTokensPerGPU` ({values.max_tokens_per_gpu}) must be at least `training.maxSeqLen` "
             f"({values.max_seq_len}), or a long sample would not fit into any micro-batch",
         )
-    if config.report is not None and not config.report.url.startswith("https://"):
+    if config.report is not None and not _encrypted(config.report):
         raise StageError(Reason.CONFIG_INVALID, "`report.url` must begin with https://: the post carries a token")
 
 
-def recover(path: Path) -> dict[str, Any]:
-    """What can still be read of a wrong configuration, for the failure's report: a plain mapping, maybe empty."""
+@dataclass(frozen=True)
+class Remains:
+    """What can still be read of a wrong configuration, in bounds: enough to tell the failure."""
+
+    attempt: int = 1
+    run_id: str = "unknown"
+    report: ReportTarget | None = None
+
+
+def recover(path: Path) -> Remains:
+    """As much as there is; never raises."""
     try:
         raw = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return Remains()
+    if not isinstance(raw, dict):
+        return Remains()
+    job = raw.get("job")
+    attempt = _valid(int, job.get("attempt") if isinstance(job, dict) else None) or 1
+    report = _valid(ReportTarget, raw.get("report"))
+    return Remains(
+        attempt=min(max(attempt, 1), ATTEMPTS),
+        run_id=_valid(RunId, raw.get("runId")) or Remains.run_id,
+        report=report if report is not None and _encrypted(report) else None,
+    )
+
+
+def _valid(kind: Any, value: Any) -> Any:
+    """The value as what it must be, None if it is not."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _encrypted(report: ReportTarget) -> bool:
+    return report.url.startswith("https://")
 
 
 @dataclass(frozen=True)
@@ -95,13 +126,16 @@ class Node:
         if nodes == 1:
             return cls(0, "127.0.0.1", _free_port())
         rank, address = environ.get("PET_NODE_RANK", ""), environ.get("PET_MASTER_ADDR", "")
-        if not address or not rank.isdigit() or int(rank) >= nodes:
+        port = environ.get("PET_MASTER_PORT", "29500")
+        if not address or not rank.isdecimal() or int(rank) >= nodes:
             raise StageError(
                 Reason.CONFIG_INVALID,
                 f"`distribution.numNodes` is {nodes}: PET_MASTER_ADDR and PET_NODE_RANK (0 to {nodes - 1}) must be set,"
                 f" not {address!r} and {rank!r}",
             )
-        return cls(int(rank), address, int(environ.get("PET_MASTER_PORT", "29500")))
+        if not port.isdecimal():
+            raise StageError(Reason.CONFIG_INVALID, f"PET_MASTER_PORT must be a number, not {port!r}")
+        return cls(int(rank), address, int(port))
 
 
 def _free_port() -> int:

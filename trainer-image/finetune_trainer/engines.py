@@ -53,7 +53,8 @@ _SHARED: Table = {
     "eps": lambda t: 1e-8,
     "weight_decay": lambda t: 0.0,
     "checkpoint_at_epoch": lambda t: False,
-    "enable_jit_checkpoint": lambda t: True,
+    # a checkpoint at SIGTERM would only cost time: every start of a run begins anew
+    "enable_jit_checkpoint": lambda t: False,
     "nnodes": lambda t: t.config.distribution.num_nodes,
     "nproc_per_node": lambda t: t.config.distribution.num_proc_per_node,
     "node_rank": lambda t: t.node.rank,

@@ -1,6 +1,7 @@
 """The environment of the engine and its workers, and what they are made of."""
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ from finetune_contract.config import TrainConfig
 from finetune_trainer import __version__, cpu
 from finetune_trainer.metrics import METRICS_ENV
 
+GRACE_ENV = "FINETUNE_GRACE_SECONDS"
+"""Seconds from SIGTERM until the kubelet kills: the pod's `terminationGracePeriodSeconds`."""
+GRACE_SECONDS = 60.0
+"""Unless told otherwise."""
 ENGINE_PACKAGES = {"SFT": "instructlab-training", "OSFT": "rhai-innovation-mini-trainer"}
 
 
@@ -28,8 +33,6 @@ def of_engine(settings: TrainConfig, rank: int, inherited: Mapping[str, str] = o
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_DATASETS_CACHE": str(directory / "engine" / f"data-{rank}" / "cache"),
         "TOKENIZERS_PARALLELISM": "false",
-        # shared by all runs on a machine unless it has a name of its own; read when the engines are imported
-        "CHECKPOINT_TRIGGER_FILENAME": f"finetune-{settings.job.uid}-{settings.run_id[-16:]}-{rank}",
         # flash-attn is not in the image; mini-trainer takes torch's own attention only for what it calls tests
         "TESTING": "true",
         METRICS_ENV: str(directory / paths.METRICS),
@@ -42,6 +45,15 @@ def of_engine(settings: TrainConfig, rank: int, inherited: Mapping[str, str] = o
     search += filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(search))
     return environment
+
+
+def grace_seconds(environ: Mapping[str, str] = os.environ) -> float:
+    """How long the pod may take to end; what is no such number counts as not told."""
+    try:
+        told = float(environ.get(GRACE_ENV, ""))
+    except ValueError:
+        return GRACE_SECONDS
+    return told if 0 < told < math.inf else GRACE_SECONDS
 
 
 def versions(algorithm: str) -> dict[str, str]:

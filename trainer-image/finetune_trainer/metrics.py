@@ -82,11 +82,15 @@ class History:
     """Every step of the run so far, in order."""
 
     records: list[StepRecord] = field(default_factory=list)
+    not_finite: StepRecord | None = None
+    """The first step whose loss is NaN or infinite. A later loss may look well again; the weights are not."""
 
     def add(self, record: StepRecord) -> None:
         """A step that is not newer than the last one is a repetition and is left out."""
         if not self.records or record.step > self.records[-1].step:
             self.records.append(record)
+            if self.not_finite is None and not math.isfinite(record.loss):
+                self.not_finite = record
 
     @property
     def last(self) -> StepRecord | None:

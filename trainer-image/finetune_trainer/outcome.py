@@ -1,6 +1,5 @@
 """What the engine's end means: from its own words, from the losses seen, else from the tail of its output."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +23,11 @@ class Outcome:
 
 def judge(code: int | None, told: Mapping[str, Any] | None, tail: Sequence[str], history: History) -> Outcome:
     """Of an engine that ended with `code` (negative: by a signal) and `told` its own outcome, or died without."""
-    last = history.last
-    if last is not None and not math.isfinite(last.loss):
+    broken = history.not_finite
+    if broken is not None:
         return Outcome(
             Reason.LOSS_NOT_FINITE,
-            f"the loss is {as_text(last.loss)} at step {last.step}; lower `training.learningRate`, raise "
+            f"the loss is {as_text(broken.loss)} at step {broken.step}; lower `training.learningRate`, raise "
             "`training.warmupSteps` or look for broken samples",
         )
     if told is not None and told["reason"] != Reason.ENGINE_FAILED:

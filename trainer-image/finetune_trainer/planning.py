@@ -4,6 +4,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from finetune_contract.progress import REMAINING_LIMIT
+
 
 def steps_per_epoch(samples: int, effective_batch_size: int) -> int:
     """Both engines batch by samples over all processes and keep the last, smaller batch (drop_last=False)."""
@@ -36,10 +38,10 @@ class Pace:
             self.marks.popleft()
 
     def seconds_left(self, total: int) -> int | None:
-        """Estimate for the remaining steps, None before there are two marks."""
+        """Estimate for the remaining steps, REMAINING_LIMIT at most; None before there are two marks."""
         if len(self.marks) < 2:
             return None
         (first, begin), (last, end) = self.marks[0], self.marks[-1]
         if last <= first:
             return None
-        return max(0, math.ceil((end - begin) / (last - first) * (total - last)))
+        return math.ceil(min(max(0.0, (end - begin) / (last - first) * (total - last)), REMAINING_LIMIT))

@@ -1,9 +1,11 @@
 """Follows `metrics.jsonl` in a thread and posts what it says; the training never waits for it."""
 
+import contextlib
 import logging
 import math
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,15 +27,14 @@ class Progress:
     def __init__(
         self,
         attempt: int,
-        metrics_file: Path,
+        metrics_file: Path | None,
         operator: Operator | None,
         kubeflow: KubeflowTrainer | None,
         interval: float,
     ) -> None:
+        """`metrics_file`: None on a node that neither writes it nor reports it."""
         self.history = History()
-        self.not_finite = threading.Event()
-        """A step's loss is NaN or infinite: going on is a waste."""
-        self._attempt, self._tail = attempt, Tail(metrics_file)
+        self._attempt, self._tail = attempt, Tail(metrics_file) if metrics_file else None
         self._operator, self._kubeflow, self._interval = operator, kubeflow, interval
         self._pace = Pace()
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -63,19 +64,35 @@ class Progress:
         """Steps of one epoch, 0 while not known."""
         return self._epoch_steps
 
-    def finish(self, phase: str, *, finished: bool) -> None:
-        """Stop following, read what is left and post the last picture; `finished`: the run is complete, 100 %."""
+    def finish(self, phase: str, *, finished: bool, hurry: bool = False) -> None:
+        """Stop following, read what is left and post the last picture; never raises. `finished`: the run is complete,
+        100 %. `hurry`: don't post, the time is needed for the result, which says the same.
+        """
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=15)
-        self.read()
+            self._thread.join(timeout=5 if hurry else 15)
+        self.catch_up()
         with self._lock:
             self._phase, self._finished, self._changed = phase, finished, True
-        self._post(force=True)
+        if not hurry:
+            with self._guard():
+                self._post(force=True)
 
-    def read(self) -> None:
-        """Take in the steps written since the last call."""
-        for line in self._tail.lines():
+    def catch_up(self) -> None:
+        """Take in the steps written since the last time; never raises."""
+        with self._guard():
+            self._read()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _guard() -> Iterator[None]:
+        try:
+            yield
+        except Exception:  # whatever is wrong with reporting, the training goes on and its end is told
+            logger.exception("progress can't be reported")
+
+    def _read(self) -> None:
+        for line in self._tail.lines() if self._tail else ():
             try:
                 record = StepRecord.parse(line)
             except ValueError:
@@ -85,16 +102,12 @@ class Progress:
                 self.history.add(record)
                 self._pace.add(record.step, record.time)
                 self._phase, self._changed = "training", True
-            if not math.isfinite(record.loss):
-                self.not_finite.set()
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
-            try:
-                self.read()
+            with self._guard():
+                self._read()
                 self._post()
-            except Exception:  # boundary of the thread: whatever is wrong with reporting, training goes on
-                logger.exception("progress can't be reported")
 
     def _post(self, *, force: bool = False) -> None:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import ssl
 import time
@@ -20,6 +21,8 @@ from finetune_trainer.log import fields
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
+POST_SECONDS = 2 * TIMEOUT_SECONDS
+"""What a post may take: the connection and the answer each have a timeout."""
 RESULT_SECONDS = 60.0
 """How long a result is offered: a deposed operator needs seconds until its successor listens."""
 KUBEFLOW_INTERVAL_SECONDS = 5.0
@@ -102,8 +105,11 @@ class Operator:
         seconds: float = RESULT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        left: Callable[[], float] = lambda: math.inf,
     ) -> bool:
-        """Offer the result until it is accepted, refused for good, or `seconds` are over."""
+        """Offer the result until it is accepted, refused for good, or `seconds` are over. `left` is asked before every
+        repetition for the seconds that remain at most: a signal may shorten them at any moment.
+        """
         end, delay, body = clock() + seconds, 0.5, result.to_json()
         while True:
             answer = post(f"{self.url}/result", body, self.credentials)
@@ -111,7 +117,7 @@ class Operator:
                 logger.info("result is accepted", extra=fields(outcome=result.outcome))
                 return True
             wait = answer.retry_after if answer.retry_after is not None else delay
-            if not answer.worth_retrying or clock() + wait > end:
+            if not answer.worth_retrying or clock() + wait > end or wait + POST_SECONDS > left():
                 logger.error("result is not accepted", extra=fields(status=answer.status, error=answer.error))
                 return False
             logger.info(

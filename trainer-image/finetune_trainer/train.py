@@ -1,6 +1,5 @@
 """The launcher of the Train stage: checks, starts the engine, follows it, and tells how it ended. Imports no torch."""
 
-import contextlib
 import errno
 import logging
 import shutil
@@ -10,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from finetune_contract import paths
 from finetune_contract.config import TrainConfig
 from finetune_contract.progress import Metric
@@ -19,20 +16,20 @@ from finetune_contract.reasons import ExitCode, Reason
 from finetune_contract.result import StageResult, termination_message
 from finetune_trainer import chart, config, environment, outcome, sources
 from finetune_trainer.engine_main import TaskFile
-from finetune_trainer.errors import EXIT_CODE_OF_REASON, StageError
+from finetune_trainer.errors import EXIT_CODE_OF_REASON, MESSAGE_LIMIT, StageError
 from finetune_trainer.log import fields
 from finetune_trainer.metrics import as_text
 from finetune_trainer.outcome import Outcome
 from finetune_trainer.process import EngineProcess, Stopper
 from finetune_trainer.progress import Progress
-from finetune_trainer.report import RESULT_SECONDS, Credentials, KubeflowTrainer, Operator
+from finetune_trainer.report import Credentials, KubeflowTrainer, Operator
 
 logger = logging.getLogger(__name__)
 
-GRACE_SECONDS = 25.0
-"""After SIGTERM, how long the engine may take: Kubernetes kills after 30 unless told otherwise, and we still post."""
-INTERRUPTED_RESULT_SECONDS = 4.0
-"""How long an interrupted run offers its result."""
+TELL_SECONDS = 20.0
+"""Of the time between SIGTERM and the kill, what the engine can't have: in it the result is written and posted."""
+ENGINE_SECONDS = 5.0
+"""What the engine has in any case."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,13 @@ class Surroundings:
 
 def main(config_path: Path, surroundings: Surroundings) -> int:
     """Run the stage. Returns its exit code; success is told by the StageResult alone."""
-    started, stopper = datetime.now(UTC), Stopper()
+    started, stopper = datetime.now(UTC), Stopper(environment.grace_seconds())
     stopper.install()
     try:
         settings = config.load(config_path)
         node = config.Node.of(settings)
     except StageError as error:
-        return _fail_early(error, config_path, started, surroundings)
+        return _fail_early(error, config.recover(config_path), started, stopper, surroundings)
     logger.info(
         "stage begins",
         extra=fields(
@@ -61,14 +58,13 @@ def main(config_path: Path, surroundings: Surroundings) -> int:
     return Stage(settings, node, surroundings, stopper, started).run(config_path)
 
 
-def _fail_early(error: StageError, config_path: Path, started: datetime, surroundings: Surroundings) -> int:
-    """A configuration that can't be used: nothing is known for sure, so only the termination message tells."""
-    raw = config.recover(config_path)
-    job = raw.get("job")
-    attempt = job.get("attempt") if isinstance(job, dict) else None
+def _fail_early(
+    error: StageError, remains: config.Remains, started: datetime, stopper: Stopper, surroundings: Surroundings
+) -> int:
+    """A configuration that can't be used: told with what is left of it, and posted if it still says where to."""
     result = StageResult(
-        attempt=attempt if isinstance(attempt, int) and attempt > 0 else 1,
-        run_id=str(raw.get("runId", "")),
+        attempt=remains.attempt,
+        run_id=remains.run_id,
         outcome="Failed",
         reason=error.reason,
         message=error.message,
@@ -76,14 +72,25 @@ def _fail_early(error: StageError, config_path: Path, started: datetime, surroun
         started=started,
         finished=datetime.now(UTC),
     )
-    logger.error(error.message, extra=fields(reason=error.reason))
-    _write_termination(result, surroundings)
-    return error.exit_code
+    operator = Operator(remains.report.url, surroundings.credentials) if remains.report else None
+    return _tell(result, operator, stopper, surroundings)
 
 
-def _write_termination(result: StageResult, surroundings: Surroundings) -> None:
-    with contextlib.suppress(OSError):  # outside a pod there is no such file
+def _tell(result: StageResult, operator: Operator | None, stopper: Stopper, surroundings: Surroundings) -> int:
+    """Log, leave the termination message and post; the exit code follows."""
+    level = logging.INFO if result.outcome == "Succeeded" else logging.ERROR
+    logger.log(
+        level, result.message, extra=fields(outcome=result.outcome, reason=result.reason, steps=result.steps_done)
+    )
+    try:
         surroundings.termination_log.write_text(termination_message(result))
+    except OSError as error:
+        logger.info("no termination message: this is no pod", extra=fields(error=str(error)))
+    except Exception:  # the post says the same and more
+        logger.exception("the termination message can't be made")
+    if operator is not None:
+        operator.result(result, left=stopper.left)
+    return result.exit_code
 
 
 class Stage:
@@ -100,7 +107,8 @@ class Stage:
         self.operator = Operator(report.url, surroundings.credentials) if report else None
         self.progress = Progress(
             attempt=settings.job.attempt,
-            metrics_file=self.directory / paths.METRICS,
+            # only the first node's: others may still see what an earlier start has written
+            metrics_file=self.directory / paths.METRICS if self.leads else None,
             operator=self.operator if self.leads else None,
             kubeflow=KubeflowTrainer.from_environment() if self.leads else None,
             interval=report.interval_seconds if report else 1.0,
@@ -117,19 +125,21 @@ class Stage:
             end = Outcome(error.reason, error.message)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            where = f": {error.filename}" if error.filename else ""
             end = Outcome(
                 Reason.DISK_FULL if full else Reason.ENGINE_FAILED,
-                f"{error.strerror}: {error.filename}" + ("; make `storage.size` larger" if full else ""),
+                f"{error.strerror or error}{where}" + ("; make `storage.size` larger" if full else ""),
             )
-        if self.stopper.requested.is_set() and end.reason is not Reason.COMPLETED:
-            end = Outcome(Reason.INTERRUPTED, "stopped by a signal; the next start of this run trains again")
+        except Exception as error:  # a fault of the trainer's own: told like any other end
+            logger.exception("the trainer has failed")
+            end = Outcome(Reason.ENGINE_FAILED, f"the trainer has failed: {type(error).__name__}: {error}")
         return self._finish(end)
 
     def _complete_result(self) -> StageResult | None:
         """The result of this very run, if it is complete and its model still there."""
         try:
             result = StageResult.model_validate_json((self.directory / paths.RESULT).read_text())
-        except (OSError, ValidationError):
+        except (OSError, ValueError):
             return None
         there = (self.directory / paths.MODEL / "config.json").is_file()
         if not (result.complete and result.run_id == self.settings.run_id and there):
@@ -137,12 +147,13 @@ class Stage:
         return result.model_copy(update={"attempt": self.settings.job.attempt})
 
     def _work(self, config_path: Path) -> Outcome:
-        sources.read_rows(self.settings.dataset)
+        self.stopper.unless_stopped(lambda: sources.read_rows(self.settings.dataset))
         self._clear()
         self.progress.start()
         if self.settings.model.path is None:
             self.progress.set(phase="fetching model")
-        model = sources.model_directory(self.settings.model, self.directory.parents[1])
+        workspace = self.directory.parents[1]
+        model = self.stopper.unless_stopped(lambda: sources.model_directory(self.settings.model, workspace))
         self.progress.set(phase="loading engine")
         task = self.directory / "engine" / f"task-{self.node.rank}.json"
         TaskFile(
@@ -178,21 +189,22 @@ class Stage:
         deadline: float | None = None
         while engine.poll() is None:
             self._take_events(engine, told, wait=0.2)
-            if self.progress.not_finite.is_set():
+            if self.progress.history.not_finite is not None:  # going on is a waste
                 break
-            if self.stopper.requested.is_set():
+            if self.stopper.requested:
                 if deadline is None:
-                    deadline = time.monotonic() + GRACE_SECONDS
-                    logger.info("asked to stop; the engine may checkpoint", extra=fields(seconds=GRACE_SECONDS))
+                    seconds = max(self.stopper.left() - TELL_SECONDS, ENGINE_SECONDS)
+                    deadline = time.monotonic() + seconds
+                    logger.info("asked to stop", extra=fields(seconds=round(seconds, 1)))
                     engine.ask_to_stop()
                 elif time.monotonic() > deadline:
                     logger.warning("the engine has not stopped in time")
                     break
         code = engine.poll()
         engine.end()
-        engine.collect()
+        engine.collect(2 if self.stopper.requested else 10)
         self._take_events(engine, told, wait=0)
-        self.progress.read()
+        self.progress.catch_up()
         return outcome.judge(code, told.get("outcome"), list(engine.tail), self.progress.history)
 
     def _take_events(self, engine: EngineProcess, told: dict[str, Any], wait: float) -> None:
@@ -204,16 +216,20 @@ class Stage:
                 logger.info("data is tokenized", extra=fields(**event["dataset"], steps=event["total"]))
 
     def _finish(self, end: Outcome) -> int:
+        stopped = self.stopper.requested
         succeeded = end.reason is Reason.COMPLETED
-        self.progress.finish("complete" if succeeded else "stopped", finished=succeeded)
+        self.progress.finish("complete" if succeeded else "stopped", finished=succeeded, hurry=stopped)
         history = self.progress.history
+        if stopped and end.reason not in (Reason.COMPLETED, Reason.LOSS_NOT_FINITE):
+            end = Outcome(Reason.INTERRUPTED, self._interrupted())
+        shutil.rmtree(self.directory / "engine" / f"data-{self.node.rank}", ignore_errors=True)
         result = StageResult(
             attempt=self.settings.job.attempt,
             run_id=self.settings.run_id,
             rank=self.node.rank,
             outcome="Succeeded" if succeeded else "Interrupted" if end.reason is Reason.INTERRUPTED else "Failed",
             reason=end.reason,
-            message=end.message or f"{history.steps_done} steps, the model is proven to load",
+            message=(end.message or f"{history.steps_done} steps, the model is proven to load")[:MESSAGE_LIMIT],
             exit_code=EXIT_CODE_OF_REASON[end.reason],
             steps_done=history.steps_done,
             steps_planned=self.progress.total,
@@ -241,27 +257,23 @@ class Stage:
     def _keep(self, result: StageResult) -> None:
         """Chart and result in the workspace; the result last and in one move: it says that the run is complete."""
         try:
-            page = chart.render(self.settings, result, self.progress.history)
-            _replace(self.directory / paths.LOSS_CHART, page)
-            if result.complete:
-                for name in ("hf_format", f"data-{self.node.rank}", "full_state", "full_state_checkpoints"):
-                    shutil.rmtree(self.directory / "engine" / name, ignore_errors=True)
+            _replace(self.directory / paths.LOSS_CHART, chart.render(self.settings, result, self.progress.history))
+        except Exception:  # a picture is never worth the result
+            logger.exception("the chart can't be made")
+        if result.complete:
+            shutil.rmtree(self.directory / "engine" / "hf_format", ignore_errors=True)
+        try:
             _replace(self.directory / paths.RESULT, result.to_json())
         except OSError as error:
             logger.error("the result can't be written to the workspace", extra=fields(error=str(error)))
 
+    def _interrupted(self) -> str:
+        done, planned = self.progress.history.steps_done, self.progress.total
+        where = f" at step {done} of {planned}" if self.leads and planned else ""
+        return f"stopped by a signal{where} before it was done; create the FineTuneJob again"
+
     def _tell(self, result: StageResult) -> int:
-        """Post and log; the exit code follows."""
-        level = logging.INFO if result.outcome == "Succeeded" else logging.ERROR
-        logger.log(
-            level, result.message, extra=fields(outcome=result.outcome, reason=result.reason, steps=result.steps_done)
-        )
-        _write_termination(result, self.surroundings)
-        if self.operator is not None:
-            self.operator.result(
-                result, INTERRUPTED_RESULT_SECONDS if self.stopper.requested.is_set() else RESULT_SECONDS
-            )
-        return result.exit_code
+        return _tell(result, self.operator, self.stopper, self.surroundings)
 
 
 def _replace(path: Path, text: str) -> None:

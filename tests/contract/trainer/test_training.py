@@ -1,6 +1,7 @@
 """Real trainings: what is promised about a run holds with the real engines."""
 
 import json
+import re
 import signal
 import threading
 import time
@@ -140,8 +141,12 @@ def test_a_signal_interrupts_and_the_seed_gives_the_same_curve(
     assert time.monotonic() - begin < 30
     result = endpoint.results[-1]
     assert (result.run_id, result.outcome, result.reason) == ("interrupted", "Interrupted", Reason.INTERRUPTED)
+    assert re.fullmatch(
+        r"stopped by a signal at step \d+ of 500 before it was done; create the FineTuneJob again", result.message
+    )
     assert not result.complete
     assert not (run.directory / "model").exists()
+    assert not (run.directory / "engine" / "full_state").exists()  # a checkpoint would cost time and be of no use
     curves = [[step["loss"] for step in curve.steps[:WARMUP]] for curve in (run, sft)]
     assert curves[0] == curves[1]
 

@@ -19,6 +19,7 @@ def test_a_complete_configuration_is_accepted(tmp_path: Path) -> None:
         pytest.param(
             {"training": {"numEpochs": 0}}, Reason.CONFIG_INVALID, "training.numEpochs", id="a value out of range"
         ),
+        pytest.param({"job": {"attempt": 1001}}, Reason.CONFIG_INVALID, "job.attempt", id="more than can be reported"),
         pytest.param({"surprise": 1}, Reason.CONFIG_INVALID, "surprise", id="an unknown key is a version mismatch"),
         pytest.param({"schemaVersion": 2}, Reason.CONFIG_INVALID, "schemaVersion", id="a newer schema"),
         pytest.param({"backend": "MiniTrainer"}, Reason.UNSUPPORTED, "backend", id="an engine that can't do it"),
@@ -87,4 +88,9 @@ class TestNode:
     )
     def test_a_contradiction_is_refused(self, tmp_path: Path, environment: dict[str, str]) -> None:
         with pytest.raises(StageError, match="PET_"):
+            config.Node.of(make_config(tmp_path, distribution={"numNodes": 2}), environment)
+
+    def test_a_port_is_a_number(self, tmp_path: Path) -> None:
+        environment = {"PET_NODE_RANK": "1", "PET_MASTER_ADDR": "a", "PET_MASTER_PORT": "tcp://1"}
+        with pytest.raises(StageError, match="PET_MASTER_PORT"):
             config.Node.of(make_config(tmp_path, distribution={"numNodes": 2}), environment)

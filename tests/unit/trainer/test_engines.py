@@ -26,6 +26,7 @@ def test_one_model_is_saved_at_the_last_step(tmp_path: Path) -> None:
     arguments = engines.arguments(task(tmp_path))
     assert (arguments["save_samples"], arguments["checkpoint_at_epoch"]) == (128, False)
     assert arguments["random_seed"] == 7
+    assert arguments["enable_jit_checkpoint"] is False
     assert arguments["data_path"] == "/run/engine/data-0/data.jsonl"
 
 
@@ -41,6 +42,7 @@ def test_the_launcher_imports_nothing_heavy() -> None:
         "__main__",
         "train",
         "process",
+        "descendants",
         "progress",
         "report",
         "engine_main",

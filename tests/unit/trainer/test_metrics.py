@@ -83,3 +83,11 @@ def test_the_history_is_bounded_and_ends_with_the_last_step() -> None:
     assert len(points) == 100
     assert (points[0].step, points[-1].step) == (1, 1000)
     assert points[-1].loss == repr(1000 / 7)
+
+
+def test_the_first_loss_that_is_not_finite_is_remembered() -> None:
+    history = History()
+    for step, loss in enumerate((2.0, "Infinity", "NaN", 1.9), start=1):
+        history.add(StepRecord.parse(line(step, loss)))
+    assert history.not_finite is not None
+    assert (history.not_finite.step, history.not_finite.loss) == (2, math.inf)

@@ -1,5 +1,6 @@
 import pytest
 
+from finetune_contract.progress import REMAINING_LIMIT
 from finetune_trainer.planning import Pace, percentage, planned_steps
 
 
@@ -27,3 +28,12 @@ def test_the_time_left_follows_the_recent_pace() -> None:
         pace.add(step, 100.0 + (step - 2) * 2)
     assert pace.seconds_left(10) == 6
     assert pace.seconds_left(7) == 0
+
+
+def test_an_estimate_has_a_limit() -> None:
+    pace = Pace()
+    pace.add(1, 0.0)
+    pace.add(2, 1e300)
+    assert pace.seconds_left(10**9) == REMAINING_LIMIT
+    pace.add(3, float("inf"))
+    assert pace.seconds_left(10) == REMAINING_LIMIT

@@ -74,3 +74,15 @@ def test_trainers_own_server_is_used_when_all_is_given(monkeypatch: pytest.Monke
         bodies[0]
         == '{"trainerStatus": {"progressPercentage": 5, "metrics": [], "lastUpdatedTime": "2026-01-02T00:00:00Z"}}'
     )
+
+
+def test_a_signal_shortens_the_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script(Answer(None, error="timed out"))
+    monkeypatch.setattr(report, "post", script.post)
+    operator = Operator("https://operator/", NOWHERE)
+    assert not operator.result(RESULT, 60, script.sleep, lambda: script.now, lambda: 15 - script.now)
+    assert script.posts > 1
+    assert script.now <= 15 - report.POST_SECONDS
+    script.posts = 0
+    assert not operator.result(RESULT, 60, script.sleep, lambda: script.now, lambda: 0.0)
+    assert script.posts == 1  # once in any case
