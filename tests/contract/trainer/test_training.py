@@ -60,7 +60,7 @@ def test_losses_are_the_engines_own(algorithm: str, log: str, key: str, request:
 def test_warm_up_and_rate_are_those_asked_for(algorithm: str, request: pytest.FixtureRequest) -> None:
     rates = [step["learning_rate"] for step in request.getfixturevalue(algorithm).steps]
     # instructlab logs the rate of the next step, mini-trainer that of the step
-    first = 1 if algorithm == "sft" else 0  # SFT logs the next step's rate
+    first = 1 if algorithm == "sft" else 0
     assert rates[:WARMUP] == pytest.approx([2e-3 * (step + first) / WARMUP for step in range(WARMUP)])
     assert max(rates) == pytest.approx(2e-3)
 
