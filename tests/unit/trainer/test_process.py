@@ -28,7 +28,9 @@ def engine(code: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine
         return real([sys.executable, "-c", start, *command[3:]], **options)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr(process.subprocess, "Popen", popen)
-    return EngineProcess(tmp_path / "task.json", os.environ)
+    started = EngineProcess(tmp_path / "task.json", os.environ)
+    started.poll()
+    return started
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -54,6 +56,7 @@ WORKER = (
 @needs_proc
 def test_workers_end_even_if_the_engine_has_ended_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     running = engine(WORKER + "time.sleep(60)", monkeypatch, tmp_path)
+    monkeypatch.setattr(process, "LOOK_SECONDS", 600)  # before the signal, and never again
     event = running.next_event(20)
     assert event is not None
     running.ask_to_stop()
