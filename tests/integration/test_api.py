@@ -357,7 +357,14 @@ STATUS = {
         {"type": "Prepared", "status": "True", "reason": "Prepared", "lastTransitionTime": TIME},
         {"type": "Succeeded", "status": "Unknown", "reason": "Training", "lastTransitionTime": TIME},
     ],
-    "progress": {"step": 42, "totalSteps": 100, "percentage": 42, "summary": "42%", "remaining": "1m20s"},
+    "progress": {
+        "step": 42,
+        "totalSteps": 100,
+        "percentage": 42,
+        "summary": "42%",
+        "loss": "0.0",
+        "remaining": "1m20s",
+    },
     "metrics": {"loss": "0.0"},
     "attempts": [{"number": 1, "trainJob": "columns-a1"}, {"number": 2, "trainJob": "columns-a2"}],
 }
