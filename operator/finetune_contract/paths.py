@@ -18,7 +18,6 @@ WORKSPACE = PurePosixPath("/workspace")
 """Mount of the workspace claim."""
 SOURCES = PurePosixPath("/mnt/finetune")
 """Claims named by `pvc://` sources are mounted read-only at SOURCES/<claim>."""
-SHARED_MEMORY = PurePosixPath("/dev/shm")  # noqa: S108  # a mount point, not a temporary file
 TERMINATION_LOG = PurePosixPath("/dev/termination-log")
 
 MODEL = "model"

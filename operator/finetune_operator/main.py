@@ -117,9 +117,8 @@ class _Watching:
 
     async def watch_until(self, stop: asyncio.Event, registry: kopf.OperatorRegistry) -> None:
         """Run kopf. It fails on some answers of the API server (an HTTP 410 on a watch request), and it never learns
-        of a
-        kind that was not served when it started: in both cases it is started again, and the stores survive. It returns
-        on SIGTERM and SIGINT, whose handlers it takes over.
+        of a kind that was not served when it started: in both cases it is started again, and the stores survive. It
+        returns on SIGTERM and SIGINT, whose handlers it takes over.
         """
         while True:
             again = asyncio.Event()

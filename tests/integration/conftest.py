@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,6 @@ class Operator:
     kubeconfig: Path
     log: Path
     port: int
-    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, wait: bool = True) -> None:
@@ -80,7 +79,6 @@ class Operator:
             "FINETUNE_ENDPOINT_SERVICE": "finetune-operator",
             "FINETUNE_HEALTH_PORT": str(self.port + 1),
             "FINETUNE_LOG_FORMAT": "text",
-            **self.environment,
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -7,6 +7,7 @@ from typing import Any
 
 from finetune_operator.cluster.client import Api
 from finetune_operator.cluster.errors import AlreadyExists
+from finetune_operator.plan.names import JOB_LABEL
 
 Json = dict[str, Any]
 
@@ -34,9 +35,8 @@ async def create(api: Api, collection: str, manifest: Json) -> tuple[Json, bool]
 def _is_ours(wanted: Json, found: Json) -> bool:
     ours = _controller(wanted)
     if ours is None:  # kept beyond its job (a retained workspace): known by the job's name, and nobody controls it
-        keys = ("finetune.dev/job",)
         labels, theirs = (o["metadata"].get("labels") or {} for o in (wanted, found))
-        return _controller(found) is None and all(labels.get(key) == theirs.get(key) for key in keys)
+        return _controller(found) is None and labels.get(JOB_LABEL) == theirs.get(JOB_LABEL)
     controller = _controller(found)
     return controller is not None and controller["uid"] == ours["uid"]
 

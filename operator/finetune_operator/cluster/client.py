@@ -1,8 +1,7 @@
 """Raw calls on one shared asynchronous session.
 
 The client library does configuration, TLS and token rotation; bodies stay plain dictionaries, because its typed
-models cost
-three times the CPU per call.
+models cost three times the CPU per call.
 """
 
 import json
